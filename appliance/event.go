@@ -1,0 +1,71 @@
+package appliance
+
+import "time"
+
+// An Event says once what happened to mail. The final log line per recipient
+// and the counters are readers of events, never second tellings; all use the
+// same ids. Fields that do not apply are zero.
+type Event struct {
+	Kind       EventKind
+	Time       time.Time
+	ID         QueueID
+	Session    string
+	Pipeline   string
+	Listener   string
+	Relay      string // name of the relay
+	User       string
+	Client     string // IP address
+	From       Mailbox
+	To         Mailbox // zero for what concerns a whole message
+	Recipients int
+	Size       int64
+	SignedBy   []string
+	Reply      *Reply        // given to the client, or by the next hop
+	Attempt    int           // 1 is the first
+	Next       time.Time     // when the next attempt is due
+	Age        time.Duration // since the message was received
+	Host       string        // next hop
+	Peer       string
+	TLS        string
+}
+
+// EventKind is what happened.
+type EventKind string
+
+// The events. A message is accepted, and then each of its recipients ends
+// delivered, bounced or dropped, exactly once.
+const (
+	EventAccepted   EventKind = "accepted"    // answered 250 after it became durable
+	EventRefused    EventKind = "refused"     // a command of a transaction was answered 4yz or 5yz
+	EventAuthFailed EventKind = "auth_failed" // AUTH was answered 4yz or 5yz
+	EventDelivered  EventKind = "delivered"   // the next hop took responsibility
+	EventDeferred   EventKind = "deferred"    // an attempt failed, another will follow
+	EventBounced    EventKind = "bounced"     // no attempt will follow
+	EventDropped    EventKind = "dropped"     // removed by a person
+	EventReported   EventKind = "reported"    // a DSN was queued; ID is its own
+)
+
+// Final says whether a recipient is done with.
+func (k EventKind) Final() bool {
+	return k == EventDelivered || k == EventBounced || k == EventDropped
+}
+
+// An EventSink takes events. Emit returns at once; it may be called from many
+// goroutines.
+type EventSink interface{ Emit(e Event) }
+
+// EventSinks hands each event to all its members in turn.
+type EventSinks []EventSink
+
+// Emit implements EventSink.
+func (s EventSinks) Emit(e Event) {
+	for _, sink := range s {
+		sink.Emit(e)
+	}
+}
+
+// EventFunc is a function that is an EventSink.
+type EventFunc func(Event)
+
+// Emit implements EventSink.
+func (f EventFunc) Emit(e Event) { f(e) }

@@ -1,0 +1,138 @@
+package appliance
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+)
+
+// The roles. Each is as small as the pipeline allows. Every method that can
+// block takes a context; every method may be called from many goroutines at
+// once, after Start and until Stop.
+
+// A Listener brings mail in. It speaks a protocol to clients and drives a
+// [Pipeline]: one [Session] for each connection, one [Transaction] for each
+// message.
+type Listener interface {
+	Module
+	Starter
+	// Attach gives the pipeline that mail goes to. It is called before Start
+	// and again on a reload: transactions that begin afterwards use the new
+	// pipeline, those in progress finish on the old.
+	Attach(p *Pipeline)
+	// Addrs says where it really listens, once started.
+	Addrs() []net.Addr
+}
+
+// A NetworkTruster is a Listener that lets some networks send without AUTH.
+// TrustedNetworks is called after Validate; it is pure.
+type NetworkTruster interface {
+	TrustedNetworks() []netip.Prefix
+}
+
+// ErrCredentials means that the credentials are wrong. Any other error from
+// an Authenticator means that it could not find out, and the client is told
+// to try again later (RFC 4954, section 6: 535 against 454).
+var ErrCredentials = errors.New("invalid credentials")
+
+// An Authenticator decides who a client is. It takes the same time for a user
+// it does not know as for a wrong password.
+type Authenticator interface {
+	Module
+	Authenticate(ctx context.Context, s *Session, user string, password Secret) (Identity, error)
+}
+
+// A Check looks at a transaction and may object. It changes nothing.
+type Check interface {
+	Module
+	// Stages says when to call Inspect. It is asked once, after Provision.
+	Stages() Stage
+	// Inspect is called in configured order, never twice at a time for one
+	// transaction. At AtConnect only tx.Session is filled. An error is not a
+	// verdict: it means that the check could not be made, and defers.
+	Inspect(ctx context.Context, at Stage, tx *Transaction) (Verdict, error)
+}
+
+// A Stage is a set of moments in the life of a transaction.
+type Stage uint8
+
+// The moments at which a Check can look.
+const (
+	AtConnect   Stage = 1 << iota // Session known, greeting not yet sent
+	AtSender                      // MAIL FROM
+	AtRecipient                   // RCPT TO; Envelope.Recipients ends with the new one
+	AtContent                     // header and body complete
+)
+
+// A Verdict is what a Check found. The zero Verdict is "no objection".
+type Verdict struct {
+	Refuse *Reply       // 4yz to defer, 5yz to reject; nil to let it pass
+	Auth   []AuthResult // for Authentication-Results (RFC 8601)
+}
+
+// A Modifier changes the header or the envelope of a transaction that every
+// check has let pass. The body is immutable: it may be signed already.
+// Signers are modifiers that run last and append to tx.SignedBy. An error
+// that carries a Reply is that reply; any other defers the message: a signer
+// that is responsible for a message and cannot sign it must return one.
+type Modifier interface {
+	Module
+	Modify(ctx context.Context, tx *Transaction) error
+}
+
+// A Claimer is a Modifier that makes some recipients ours: mail for them is
+// taken from anyone. Claims is pure and fast.
+type Claimer interface {
+	Claims(to Mailbox) bool
+}
+
+// A Relay makes one attempt to hand a message to its next hop.
+type Relay interface {
+	Module
+	// NextHop names the destination of a recipient: what is queued for the
+	// same next hop is scheduled, limited and delivered together. It is pure.
+	NextHop(to Mailbox) string
+	// Deliver returns one Result for each of env.Recipients, in their order.
+	// All of them have the same NextHop. There is no other error: a refused
+	// connection is as many Results.
+	Deliver(ctx context.Context, env Envelope, msg *Message) []Result
+}
+
+// A Result is the fate of one recipient in one attempt: delivered on 2yz, to
+// be tried again on 4yz, to be bounced on 5yz.
+type Result struct {
+	Reply  Reply
+	Remote bool   // Reply is what the next hop said, not our own finding
+	Host   string // the next hop's name (RFC 3464, section 2.3.5), "" if none was reached
+	Peer   string // its address and port, "" if none was reached
+	TLS    string // "TLS 1.3, verified", "" in plain text
+}
+
+// Results returns n times the same result.
+func Results(n int, r Result) []Result {
+	all := make([]Result, n)
+	for i := range all {
+		all[i] = r
+	}
+	return all
+}
+
+// Certificates makes the TLS configuration of listeners and keeps its
+// certificates fresh. ServerConfig is called once for each listener, after
+// Start; the certificates behind it change without another call.
+type Certificates interface {
+	Module
+	ServerConfig() *tls.Config
+}
+
+// A Resolver answers DNS questions. *net.Resolver is one.
+type Resolver interface {
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+}
+
+var _ Resolver = (*net.Resolver)(nil)

@@ -1,0 +1,86 @@
+package appliance
+
+// A Route sends some recipients of a pipeline somewhere else than its relay,
+// or refuses them. The first route that matches decides.
+type Route struct {
+	// Which recipients: an expression over sender, recipient, client, user,
+	// message, header(name) and attempt.
+	When Condition `hcl:"when"`
+	// Where to deliver them.
+	Relay Ref[Relay] `hcl:"relay,optional"`
+	// Or the reply that refuses them: "550 5.1.2 No such domain".
+	Reject *ReplyText `hcl:"reject,optional"`
+}
+
+// A Condition is a compiled when expression. Both methods are pure.
+type Condition interface {
+	// Match evaluates the expression. An error defers: nobody knows where the
+	// recipient belongs.
+	Match(f *Facts) (bool, error)
+	// NeedsContent says that the expression looks at the header or the size,
+	// which are not known at RCPT.
+	NeedsContent() bool
+}
+
+// Facts is what a Condition looks at.
+type Facts struct {
+	Sender    Mailbox
+	Recipient Mailbox
+	Client    string // IP address, "" if there is none
+	User      string // authenticated user, "" if there is none
+	Size      int64
+	Header    *Header // nil before the content is there
+	Attempt   int     // the attempt about to be made; 1 while the message is accepted
+}
+
+// A ReplyText is a Reply written in the configuration: "550 5.1.2 No such
+// domain". The enhanced status code may be left out.
+type ReplyText struct{ Reply }
+
+// A Decision is where a recipient goes: to a relay, or nowhere.
+type Decision struct {
+	Relay       Ref[Relay]
+	Destination string // relay and next hop: what is scheduled together
+	Reject      *Reply // 5yz; Relay is not set
+}
+
+// decide finds the route of one recipient. Without content, routes that need
+// it are passed over: the answer is then preliminary.
+func (p *Pipeline) decide(f *Facts) (Decision, error) {
+	relay := p.Relay
+	for _, r := range p.Routes {
+		if f.Header == nil && r.When.NeedsContent() {
+			continue
+		}
+		match, err := r.When.Match(f)
+		if err != nil {
+			return Decision{}, NewReply(451, 3, 5, "Routing is misconfigured, please try again later").With(err)
+		}
+		if !match {
+			continue
+		}
+		if r.Reject != nil {
+			return Decision{Reject: &r.Reject.Reply}, nil
+		}
+		relay = r.Relay
+		break
+	}
+	return Decision{
+		Relay:       relay,
+		Destination: relay.Addr().Name + "/" + relay.To().NextHop(f.Recipient),
+	}, nil
+}
+
+// Route finds where a queued recipient goes by the configuration of now.
+// size is that of the whole message.
+func (p *Pipeline) Route(l *Leased, to Mailbox, size int64) (Decision, error) {
+	return p.decide(&Facts{
+		Sender:    l.Envelope.From,
+		Recipient: to,
+		Client:    l.Origin.Client,
+		User:      l.Origin.User,
+		Size:      size,
+		Header:    &l.Message.Header,
+		Attempt:   l.Delivery.Attempts + 1,
+	})
+}
