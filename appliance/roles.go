@@ -136,3 +136,21 @@ type Resolver interface {
 }
 
 var _ Resolver = (*net.Resolver)(nil)
+
+// A HealthReporter is a module that can stop being of use while it runs, such
+// as a store whose disk failed. Healthy returns what is wrong, or nil; it is
+// fast and may be called at any time after Start.
+type HealthReporter interface{ Healthy() error }
+
+// A DNSPublisher is a module that needs records in the DNS, such as a signer
+// its public keys. It may be asked after Start.
+type DNSPublisher interface{ DNSRecords() []DNSRecord }
+
+// A DNSRecord is a record to publish. Value is in presentation format without
+// quotes, however long; who prints a TXT record splits it into strings of at
+// most 255 octets (RFC 1035, section 3.3.14).
+type DNSRecord struct {
+	Name  string `json:"name"` // fully qualified, without the final dot
+	Type  string `json:"type"` // "TXT"
+	Value string `json:"value"`
+}

@@ -1,0 +1,406 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// An Appliance runs a [Graph].
+//
+//	a := appliance.New(graph, options)
+//	err := a.Start(ctx)         // all of it runs, or none of it
+//	err = a.Reload(ctx, next)   // from one graph to the next, or nothing changes
+//	err = a.Stop(ctx)           // drains until ctx ends, then cuts
+//
+// The methods may be called from any goroutine; Start, Reload and Stop wait
+// for each other.
+type Appliance struct {
+	opts    Options
+	log     *zap.Logger
+	sockets Sockets
+	core    *prometheus.Registry
+	events  EventSinks
+
+	lifecycle sync.Mutex            // one of Start, Reload, Stop at a time
+	graph     atomic.Pointer[Graph] // what runs, or is about to
+	roads     atomic.Pointer[roads] // the pipelines that queued mail is routed by
+	engine    Engine
+	running   atomic.Bool
+	retiring  sync.WaitGroup  // what a reload replaced, on its way out
+	drain     context.Context // while what is retiring may finish its work
+	cut       context.CancelFunc
+}
+
+// roads are pipelines by name.
+type roads map[string]*Pipeline
+
+// Options is what an Appliance needs of the program around it.
+type Options struct {
+	Log       *zap.Logger                // nil logs nothing
+	Resolver  Resolver                   // nil is the resolver of the system
+	NewEngine func(EngineContext) Engine // queue.New
+	Events    []EventSink                // further readers of events
+	Now       func() time.Time           // nil is time.Now
+	Drain     time.Duration              // how long replaced instances may finish their work; 0 is 10 minutes
+}
+
+// New returns an Appliance for the graph. Nothing has happened to its modules yet.
+func New(g *Graph, o Options) *Appliance {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
+	}
+	if o.Drain == 0 {
+		o.Drain = 10 * time.Minute
+	}
+	a := &Appliance{opts: o, log: o.Log, core: prometheus.NewRegistry()}
+	a.drain, a.cut = context.WithCancel(context.Background())
+	a.events = append(EventSinks{newEventLog(o.Log, g.Settings.Log), newEventMetrics(a.core)}, o.Events...)
+	a.graph.Store(g)
+	return a
+}
+
+// Graph returns the configuration that runs.
+func (a *Appliance) Graph() *Graph { return a.graph.Load() }
+
+// Engine returns the queue engine; nil before Start.
+func (a *Appliance) Engine() Engine { return a.engine }
+
+// Store returns the store; nil if the graph has none.
+func (a *Appliance) Store() Store { return storeOf(a.Graph()) }
+
+func storeOf(g *Graph) Store {
+	for _, n := range g.of(KindStore) {
+		return n.Module.(Store)
+	}
+	return nil
+}
+
+// Check takes every instance through Provision and Close: what "waxwing
+// validate" does. It works beside a running server. The error joins an
+// [InstanceError] for each instance that failed.
+func (a *Appliance) Check() error {
+	g := a.Graph()
+	err := a.provision(g)
+	return errors.Join(err, closeNodes(g.Nodes))
+}
+
+// Start starts everything: the store, the other modules in dependency order,
+// the queue engine and at last the listeners, so that no mail is accepted
+// before all of its road is there. If something fails, what had started is
+// stopped and closed again.
+func (a *Appliance) Start(ctx context.Context) error {
+	a.lifecycle.Lock()
+	defer a.lifecycle.Unlock()
+	g := a.Graph()
+	err := a.provision(g)
+	if err == nil {
+		err = a.start(ctx, g)
+	}
+	if err != nil {
+		return errors.Join(err, a.stop(context.WithoutCancel(ctx), g))
+	}
+	a.running.Store(true)
+	return nil
+}
+
+func (a *Appliance) start(ctx context.Context, g *Graph) error {
+	store := storeOf(g)
+	if store == nil {
+		return errors.New("no store: link one into the program, or declare a store block")
+	}
+	a.engine = a.opts.NewEngine(EngineContext{
+		Hostname: g.Settings.Hostname, Store: store, Router: a, Settings: g.Settings.Queue,
+		Events: a.events, Log: a.log.Named("queue"), Metrics: a.core, Now: a.opts.Now,
+	})
+	if err := startNodes(ctx, storeFirst(g.Nodes), notListener); err != nil {
+		return err
+	}
+	a.openPipelines(g)
+	a.roads.Store(roadsOf(g))
+	if err := a.engine.Start(ctx); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	a.attach(g, isListener)
+	return startNodes(ctx, g.Nodes, isListener)
+}
+
+// Reload goes from the running graph to next, which config.Load made with the
+// running one as its previous, so that unchanged nodes are the same. New
+// instances start beside the old ones; when all of them run, new transactions
+// and deliveries use them, and the old ones stop when what they had begun is
+// done. If anything fails, nothing has changed.
+func (a *Appliance) Reload(ctx context.Context, next *Graph) error {
+	a.lifecycle.Lock()
+	defer a.lifecycle.Unlock()
+	if !a.running.Load() {
+		return errors.New("not running")
+	}
+	old := a.Graph()
+	if storeOf(old) != storeOf(next) {
+		return errors.New("the store cannot be exchanged while the server runs: restart it to use the new store block or data_dir")
+	}
+	fresh := without(next.Nodes, old.Nodes)
+	if err := a.bringUp(ctx, next, fresh); err != nil {
+		// ctx may be what failed.
+		return errors.Join(err, stopNodes(context.WithoutCancel(ctx), fresh), closeNodes(fresh))
+	}
+	a.attach(next, isListener)
+	a.graph.Store(next)
+	a.roads.Store(roadsOf(next))
+	a.engine.Configure(next.Settings.Queue)
+	gone := without(old.Nodes, next.Nodes)
+	a.retiring.Go(func() { a.retire(gone) })
+	return nil
+}
+
+// bringUp starts the fresh nodes of next beside what runs.
+func (a *Appliance) bringUp(ctx context.Context, next *Graph, fresh []*Node) error {
+	if err := a.provisionNodes(next, fresh); err != nil {
+		return err
+	}
+	if err := startNodes(ctx, fresh, notListener); err != nil {
+		return err
+	}
+	a.openPipelines(next)
+	a.attach(next, func(n *Node) bool { return isListener(n) && slices.Contains(fresh, n) })
+	return startNodes(ctx, fresh, isListener)
+}
+
+// retire stops instances that a reload replaced: listeners finish their
+// sessions, pipelines their transactions and attempts, then the modules that
+// these used can go.
+func (a *Appliance) retire(gone []*Node) {
+	ctx, cancel := context.WithTimeout(a.drain, a.opts.Drain)
+	defer cancel()
+	listeners := filter(gone, isListener)
+	err := stopNodes(ctx, listeners)
+	for _, n := range gone {
+		if n.Pipeline != nil {
+			err = errors.Join(err, n.Pipeline.use.retire(ctx))
+		}
+	}
+	err = errors.Join(err, stopNodes(ctx, filter(gone, notListener)), closeNodes(gone))
+	if err != nil {
+		a.log.Warn("replaced instances did not stop cleanly", zap.Error(err))
+	}
+}
+
+// Stop stops everything in the reverse order of Start. Sessions and attempts
+// in progress may finish until ctx ends; nothing that was answered 250 is
+// lost either way.
+func (a *Appliance) Stop(ctx context.Context) error {
+	a.lifecycle.Lock()
+	defer a.lifecycle.Unlock()
+	a.running.Store(false)
+	return a.stop(ctx, a.Graph())
+}
+
+func (a *Appliance) stop(ctx context.Context, g *Graph) error {
+	err := stopNodes(ctx, filter(g.Nodes, isListener))
+	if a.engine != nil {
+		err = errors.Join(err, a.engine.Stop(ctx))
+	}
+	hurry := context.AfterFunc(ctx, a.cut)
+	a.retiring.Wait()
+	hurry()
+	rest := filter(storeFirst(g.Nodes), notListener)
+	return errors.Join(err, stopNodes(ctx, rest), closeNodes(g.Nodes))
+}
+
+// Healthy says what keeps the appliance from accepting, signing and storing
+// mail, or nil.
+func (a *Appliance) Healthy() error {
+	if !a.running.Load() {
+		return errors.New("not running")
+	}
+	var all []error
+	for _, n := range a.Graph().Nodes {
+		if h, ok := n.Module.(HealthReporter); ok {
+			if err := h.Healthy(); err != nil {
+				all = append(all, &InstanceError{n.Addr, err})
+			}
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Acquire implements [Router].
+func (a *Appliance) Acquire(name string) (p *Pipeline, release func(), ok bool) {
+	for {
+		p, ok := (*a.roads.Load())[name]
+		if !ok {
+			return nil, nil, false
+		}
+		if p.use.enter() {
+			return p, sync.OnceFunc(p.use.leave), true
+		}
+		// Replaced between Load and enter; the new one is there already.
+	}
+}
+
+func (a *Appliance) openPipelines(g *Graph) {
+	for _, n := range g.Pipelines() {
+		if n.started {
+			continue
+		}
+		n.started = true
+		n.Pipeline.Open(n.Addr, House{
+			Hostname: g.Settings.Hostname, Limits: g.Settings.Limits, Spool: a.engine,
+			Events: a.events, Log: a.log.Named(n.Addr.String()), Now: a.opts.Now,
+		})
+	}
+}
+
+// attach gives the listeners that match their pipeline.
+func (a *Appliance) attach(g *Graph, match func(*Node) bool) {
+	for _, n := range g.Pipelines() {
+		for _, l := range n.Pipeline.Listeners {
+			if match(g.Node(l.Addr())) {
+				l.To().Attach(n.Pipeline)
+			}
+		}
+	}
+}
+
+func roadsOf(g *Graph) *roads {
+	r := make(roads)
+	for _, n := range g.Pipelines() {
+		r[n.Addr.Name] = n.Pipeline
+	}
+	return &r
+}
+
+func (a *Appliance) provision(g *Graph) error { return a.provisionNodes(g, storeFirst(g.Nodes)) }
+
+// provisionNodes provisions all it can, so that the administrator sees every
+// error at once. What depends on an instance that failed is passed over.
+func (a *Appliance) provisionNodes(g *Graph, nodes []*Node) error {
+	failed := make(map[Addr]bool)
+	var all []error
+	for _, n := range nodes {
+		if n.Module == nil || n.provisioned {
+			continue
+		}
+		if slices.ContainsFunc(n.Deps, func(d Addr) bool { return failed[d] }) {
+			failed[n.Addr] = true
+			continue
+		}
+		n.provisioned = true
+		if err := n.Module.Provision(a.context(g, n)); err != nil {
+			failed[n.Addr] = true
+			all = append(all, &InstanceError{n.Addr, err})
+		}
+	}
+	return errors.Join(all...)
+}
+
+func (a *Appliance) context(g *Graph, n *Node) *Context {
+	n.metrics = newInstanceMetrics(n.Addr)
+	c := &Context{
+		Addr:     n.Addr,
+		Log:      a.log.Named(n.Addr.String()),
+		Hostname: g.Settings.Hostname,
+		DataDir:  g.Settings.DataDir,
+		Limits:   g.Settings.Limits,
+		Resolver: a.opts.Resolver,
+		Metrics:  n.metrics,
+		Events:   a.events,
+		Sockets:  &a.sockets,
+	}
+	if s := storeOf(g); s != nil && n.Addr.Kind != KindStore {
+		c.Values = ValuesAt(s.Values(), string(n.Addr.Kind)+"/"+n.Addr.Name+"/")
+	}
+	return c
+}
+
+func isListener(n *Node) bool  { return n.Addr.Kind == KindListener }
+func notListener(n *Node) bool { return !isListener(n) }
+
+func filter(nodes []*Node, match func(*Node) bool) []*Node {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return !match(n) })
+}
+
+// without returns the nodes that are not in other.
+func without(nodes, other []*Node) []*Node {
+	return filter(nodes, func(n *Node) bool { return !slices.Contains(other, n) })
+}
+
+// storeFirst moves the store, which every module may use, to the front.
+func storeFirst(nodes []*Node) []*Node {
+	isStore := func(n *Node) bool { return n.Addr.Kind == KindStore }
+	return append(filter(nodes, isStore), filter(nodes, func(n *Node) bool { return !isStore(n) })...)
+}
+
+// startNodes starts those that match, in order, until one fails.
+func startNodes(ctx context.Context, nodes []*Node, match func(*Node) bool) error {
+	for _, n := range nodes {
+		s, ok := n.Module.(Starter)
+		if !ok || n.started || !match(n) || unused(n) {
+			continue
+		}
+		if err := s.Start(ctx); err != nil {
+			return &InstanceError{n.Addr, err}
+		}
+		n.started = true
+	}
+	return nil
+}
+
+// unused says whether n is a listener in no pipeline: it has nowhere to put
+// mail and does not listen.
+func unused(n *Node) bool { return isListener(n) && n.Unused }
+
+// stopNodes stops what runs, in reverse order; listeners all at once, since
+// each waits for its sessions.
+func stopNodes(ctx context.Context, nodes []*Node) error {
+	var mu sync.Mutex
+	var all []error
+	var listeners sync.WaitGroup
+	stop := func(n *Node) {
+		if err := n.Module.(Starter).Stop(ctx); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, &InstanceError{n.Addr, err})
+		}
+	}
+	for _, n := range slices.Backward(nodes) {
+		if n.Module == nil || !n.started {
+			continue
+		}
+		n.started = false
+		if isListener(n) {
+			listeners.Go(func() { stop(n) })
+		} else {
+			stop(n)
+		}
+	}
+	listeners.Wait()
+	return errors.Join(all...)
+}
+
+// closeNodes closes what was provisioned, in reverse order.
+func closeNodes(nodes []*Node) error {
+	var all []error
+	for _, n := range slices.Backward(nodes) {
+		if c, ok := n.Module.(io.Closer); ok && n.provisioned {
+			if err := c.Close(); err != nil {
+				all = append(all, &InstanceError{n.Addr, err})
+			}
+		}
+		n.provisioned = false
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,121 @@
+package appliance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// A Posture says in a few lines what an appliance does for whom: an open
+// relay must not look like a correct one when it starts.
+type Posture struct {
+	Hostname  string            `json:"hostname"`
+	DataDir   string            `json:"data_dir"`
+	Mode      string            `json:"mode"`
+	Listeners []ListenerPosture `json:"listeners"`
+	Pipelines []PipelinePosture `json:"pipelines"`
+	Records   []DNSRecord       `json:"dns_records"` // to publish, keys of signers among them
+}
+
+// ListenerPosture is where mail comes in.
+type ListenerPosture struct {
+	Addr      string   `json:"address"`
+	Type      string   `json:"type"`
+	Addresses []string `json:"listens_on"`
+	Pipeline  string   `json:"pipeline"`
+}
+
+// PipelinePosture is who may send where.
+type PipelinePosture struct {
+	Name     string   `json:"name"`
+	MayRelay []string `json:"may_relay"` // who may send to anybody, and why
+	Checks   []string `json:"checks"`
+	Signers  []string `json:"signers"`
+	Unsigned string   `json:"unsigned"` // what happens to mail no signer is responsible for
+	Relays   []string `json:"relays"`
+}
+
+// Posture describes what runs.
+func (a *Appliance) Posture() Posture {
+	g := a.Graph()
+	p := Posture{Hostname: g.Settings.Hostname, DataDir: g.Settings.DataDir, Mode: g.Settings.Mode}
+	for _, n := range g.Pipelines() {
+		for _, l := range n.Pipeline.Listeners {
+			lp := ListenerPosture{Addr: l.Addr().String(), Type: g.Node(l.Addr()).Type, Pipeline: n.Addr.Name}
+			for _, addr := range l.To().Addrs() {
+				lp.Addresses = append(lp.Addresses, addr.String())
+			}
+			p.Listeners = append(p.Listeners, lp)
+		}
+		p.Pipelines = append(p.Pipelines, n.Pipeline.posture())
+	}
+	for _, n := range g.Nodes {
+		if d, ok := n.Module.(DNSPublisher); ok {
+			p.Records = append(p.Records, d.DNSRecords()...)
+		}
+	}
+	return p
+}
+
+func (p *Pipeline) posture() PipelinePosture {
+	out := PipelinePosture{Name: p.addr.Name, Unsigned: p.unsigned()}
+	for _, r := range p.Auth {
+		out.MayRelay = append(out.MayRelay, "users of "+r.String())
+	}
+	for _, prefix := range p.trusted() {
+		out.MayRelay = append(out.MayRelay, fmt.Sprintf("network %s, without authentication", prefix))
+	}
+	for _, r := range p.Rewrites {
+		if _, ok := r.To().(Claimer); ok {
+			out.MayRelay = append(out.MayRelay, "anybody, to recipients that "+r.String()+" claims")
+		}
+	}
+	out.Checks, out.Signers = names(p.Checks), names(p.Signers)
+	out.Relays = append(out.Relays, p.Relay.String())
+	for _, r := range p.Routes {
+		if r.Relay.IsSet() && !slices.Contains(out.Relays, r.Relay.String()) {
+			out.Relays = append(out.Relays, r.Relay.String())
+		}
+	}
+	return out
+}
+
+// unsigned says in words what [Pipeline.Unsigned] means here.
+func (p *Pipeline) unsigned() string {
+	switch {
+	case len(p.Signers) == 0:
+		return "sent: no signers"
+	case p.Unsigned == UnsignedAllow:
+		return "sent"
+	case p.Unsigned == UnsignedReject:
+		return "refused with 550"
+	}
+	return "refused with 451"
+}
+
+func names[T any](refs []Ref[T]) []string {
+	var all []string
+	for _, r := range refs {
+		all = append(all, r.String())
+	}
+	return all
+}
+
+// Log writes the posture, a line for each listener and pipeline.
+func (p Posture) Log(log *zap.Logger) {
+	log.Info("appliance", zap.String("hostname", p.Hostname), zap.String("data_dir", p.DataDir), zap.String("mode", p.Mode))
+	for _, l := range p.Listeners {
+		log.Info("listening", zap.String("listener", l.Addr), zap.String("type", l.Type),
+			zap.Strings("on", l.Addresses), zap.String("pipeline", l.Pipeline))
+	}
+	for _, x := range p.Pipelines {
+		log.Info("pipeline", zap.String("name", x.Name), zap.String("may_relay", strings.Join(x.MayRelay, "; ")),
+			zap.Strings("checks", x.Checks), zap.Strings("signers", x.Signers),
+			zap.String("unsigned_mail", x.Unsigned), zap.Strings("relays", x.Relays))
+	}
+	for _, r := range p.Records {
+		log.Info("publish in the DNS", zap.String("name", r.Name), zap.String("type", r.Type), zap.String("value", r.Value))
+	}
+}
