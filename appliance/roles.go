@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // The roles. Each is as small as the pipeline allows. Every method that can
@@ -153,4 +155,24 @@ type DNSRecord struct {
 	Name  string `json:"name"` // fully qualified, without the final dot
 	Type  string `json:"type"` // "TXT"
 	Value string `json:"value"`
+}
+
+// A Capturer is a relay that keeps what it is handed for people to look at,
+// as "waxwing capture" and the admin API show it.
+type Capturer interface {
+	// Captured lists the messages it holds, newest first.
+	Captured(ctx context.Context) ([]Captured, error)
+	// Open returns one of them as it would have gone out. The error is
+	// fs.ErrNotExist if there is none with the id.
+	Open(ctx context.Context, id string) (io.ReadCloser, error)
+}
+
+// A Captured is a message that a [Capturer] keeps.
+type Captured struct {
+	ID      string    `json:"id"`
+	Time    time.Time `json:"time"`
+	From    Mailbox   `json:"from"`
+	To      []Mailbox `json:"to"`
+	Subject string    `json:"subject,omitempty"`
+	Size    int64     `json:"size"`
 }
