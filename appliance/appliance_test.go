@@ -201,7 +201,7 @@ func TestReload(t *testing.T) {
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer a.Stop(t.Context()) //nolint:errcheck // the fakes do not fail
+	defer a.Stop(t.Context())
 	p.d.take()
 
 	_, release, ok := a.Acquire("road") // an attempt on the old pipeline is under way
@@ -271,7 +271,7 @@ func TestReloadRefusesAnotherStore(t *testing.T) {
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer a.Stop(t.Context()) //nolint:errcheck // the fakes do not fail
+	defer a.Stop(t.Context())
 	p.store = &Node{Addr: p.store.Addr, Fingerprint: "2", Module: &fakeStore{part: part{d: p.d, name: "other"}}}
 	if err := a.Reload(t.Context(), p.graph()); err == nil || !strings.Contains(err.Error(), "restart") {
 		t.Errorf("error %v does not say to restart", err)
