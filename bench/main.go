@@ -1,0 +1,113 @@
+// Command bench measures Waxwing against the machine it runs on.
+//
+//	go run ./bench                  # everything, about two minutes
+//	go run ./bench -only rate       # messages/s, DKIM on and off
+//	go run ./bench -only memory     # peak RSS with 200 messages of 5 MiB to a slow sink
+//
+// It builds the waxwing binary, starts it on loopback ports with a data
+// directory on a real disk, and runs load and sink in its own process. In the
+// same run it measures the load generator talking to the sink directly: the
+// ratio to that, not the absolute figure, is what can be compared between
+// machines and days.
+//
+//	accepted/s   messages answered 250, which is after they are durable
+//	delivered/s  messages that have arrived at the sink, from the first MAIL on
+//	CPU ms       user and system time of the waxwing process per message
+//	peak RSS     VmHWM of the waxwing process
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"text/tabwriter"
+)
+
+type options struct {
+	only     string
+	messages int
+	clients  int
+	size     int
+	dir      string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.only, "only", "", `"rate" or "memory"; everything if empty`)
+	flag.IntVar(&o.messages, "n", 5000, "messages per rate measurement")
+	flag.IntVar(&o.clients, "clients", 50, "concurrent clients of the rate measurement")
+	flag.IntVar(&o.size, "size", 4096, "octets per message of the rate measurement")
+	flag.StringVar(&o.dir, "dir", "bench/work", "work directory; put it on a real disk, not on tmpfs")
+	flag.Parse()
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) error {
+	bin, err := build(o.dir)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, %d CPUs, %s/%s, GOMAXPROCS %d\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
+	switch o.only {
+	case "":
+		return errors.Join(rates(o, bin), memory(o, bin))
+	case "rate":
+		return rates(o, bin)
+	case "memory":
+		return memory(o, bin)
+	}
+	return fmt.Errorf("-only %q: write rate or memory", o.only)
+}
+
+// rates measures messages/s, first of load and sink alone, then through
+// Waxwing without and with DKIM, over one keep-alive connection per client.
+func rates(o options, bin string) error {
+	fmt.Printf("%d messages of %d octets, %d clients, keep-alive, no TLS\n", o.messages, o.size, o.clients)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "\taccepted/s\tdelivered/s\tof direct\tCPU ms\tpeak RSS MiB\t")
+	direct, err := measureDirect(o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "direct to the sink\t%.0f\t%.0f\t1.00\t\t\t\n", direct.accepted, direct.delivered)
+	for _, signed := range []bool{false, true} {
+		m, err := measure(o, bin, signed)
+		if err != nil {
+			return err
+		}
+		name := "waxwing, DKIM off"
+		if signed {
+			name = "waxwing, DKIM RSA-2048"
+		}
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t\n", name,
+			m.accepted, m.delivered, m.delivered/direct.delivered, m.cpuMillis, m.peakRSS)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Println()
+	return nil
+}
+
+// memory measures the peak RSS while big messages come in faster than they
+// can go out.
+func memory(o options, bin string) error {
+	const messages, clients, size = 200, 10, 5 << 20
+	fmt.Printf("%d messages of 5 MiB, %d clients, a sink that waits 200 ms before each 250, DKIM on\n", messages, clients)
+	m, err := measureBig(o, bin, messages, clients, size)
+	if err != nil {
+		return err
+	}
+	verdict := "below"
+	if m.peakRSS >= 150 {
+		verdict = "NOT below"
+	}
+	fmt.Printf("peak RSS %.0f MiB (%s the 150 MiB we promise), accepted %.0f MB/s, delivered %.0f MB/s, %d of %d delivered\n\n",
+		m.peakRSS, verdict, m.accepted*size/1e6, m.delivered*size/1e6, m.count, messages)
+	return nil
+}

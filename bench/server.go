@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// server is a waxwing process.
+type server struct {
+	cmd     *exec.Cmd
+	address string
+	dir     string
+}
+
+// build compiles the binary that is measured, as the Dockerfile does.
+func build(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	bin, err := filepath.Abs(filepath.Join(dir, "waxwing"))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/waxwing")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	return bin, cmd.Run()
+}
+
+const configuration = `
+hostname = "bench.example.com"
+data_dir = %q
+
+log { level = "warn" }
+limits { max_connections_per_ip = 1000 }
+
+listener "submission" "in" {
+  address = %q
+  trusted = ["127.0.0.0/8"]
+}
+
+relay "smarthost" "sink" { address = %q  tls = "none" }
+
+%s
+pipeline "bench" {
+  listeners = [listener.in]
+  relay     = relay.sink
+  %s
+}
+`
+
+func startServer(dir, bin, sink string, signed bool) (*server, error) {
+	data, err := os.MkdirTemp(dir, "data-")
+	if err != nil {
+		return nil, err
+	}
+	if data, err = filepath.Abs(data); err != nil {
+		return nil, err
+	}
+	address, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	signer, signers := "", ""
+	if signed {
+		signer, signers = `signer "dkim" "example" { domains = ["example.com"] }`, "signers = [signer.example]"
+	}
+	file := filepath.Join(data, "mail.hcl")
+	text := fmt.Sprintf(configuration, data, address, sink, signer, signers)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	s := &server{cmd: exec.Command(bin, "run", "--config", file), address: address, dir: data}
+	s.cmd.Stderr = os.Stderr
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	return s, s.wait()
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func (s *server) wait() error {
+	for range 200 {
+		if c, err := net.Dial("tcp", s.address); err == nil {
+			return c.Close()
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	s.stop()
+	return errors.New("waxwing did not begin to listen within 10 s")
+}
+
+func (s *server) stop() {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: waxwing:", err)
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+}
+
+func (s *server) proc(name string) (string, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.cmd.Process.Pid, name))
+	return string(b), err
+}
+
+// clockTick is the unit of the times in /proc/PID/stat: USER_HZ is 100 on
+// every Linux platform Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// cpu is the user and system time of the process so far.
+func (s *server) cpu() (time.Duration, error) {
+	stat, err := s.proc("stat")
+	if err != nil {
+		return 0, err
+	}
+	// The name of the program may hold spaces: count from the last bracket.
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(f) < 13 {
+		return 0, errors.New("/proc/PID/stat is too short")
+	}
+	var ticks int64
+	for _, text := range f[11:13] {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick, nil
+}
+
+// peakRSS is the largest resident set of the process so far, in MiB.
+func (s *server) peakRSS() (float64, error) {
+	status, err := s.proc("status")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(status, "VmHWM:")
+	if !ok {
+		return 0, errors.New("no VmHWM in /proc/PID/status")
+	}
+	kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+	return kib / 1024, err
+}
