@@ -10,6 +10,17 @@ import (
 // the log, in the queue, in reports. [NewQueueID] makes them.
 type QueueID string
 
+// IsValid says whether id can be a queue id: 1 to 64 lower-case letters and
+// digits. Only such ids become keys and file names.
+func (id QueueID) IsValid() bool {
+	for _, c := range []byte(id) {
+		if ('a' > c || c > 'z') && ('0' > c || c > '9') {
+			return false
+		}
+	}
+	return 0 < len(id) && len(id) <= 64
+}
+
 // An Envelope is what SMTP says about a message: where a report goes and
 // where the message goes. Who is handed one may keep it but not change it.
 type Envelope struct {

@@ -13,26 +13,36 @@ import (
 // What the queue engine relies on, and appliancetest.RunStore proves:
 //
 //	Commit  nil means that every message survives a power cut; all or none
-//	Lease   a delivery is with one holder at a time, until it is settled,
-//	        released or its lease runs out; a crash releases every lease
+//	Lease   a delivery is with one holder at a time, until it is settled or
+//	        its lease runs out; a crash or Stop releases every lease
 //	Settle  all outcomes and the reports they caused in one durable step
 //
 // An error of a Store is our own fault and temporary (451), except that
-// [ErrFull] is a 452.
+// [ErrFull] is a 452. A store may also be a [HealthReporter].
 type Store interface {
 	Module
 	Starter
 	// Draft makes room for one body. It is released by Commit or Abort.
 	Draft(ctx context.Context) (Draft, error)
+	// Commit takes responsibility for messages whose Draft is its own. An id
+	// is committed once. After an error it may be that the messages survive a
+	// power cut nevertheless, as when an fsync fails half-way.
 	Commit(ctx context.Context, msgs ...Accepted) error
 	// Destinations lists every destination with waiting, unleased deliveries,
 	// and when the first of them is due. The order is not defined.
 	Destinations(ctx context.Context) iter.Seq2[DestinationDue, error]
 	// Lease returns due deliveries of one destination, oldest due first. It
-	// does not wait: none due is an empty list.
+	// does not wait: none due is an empty list. It may return fewer than are
+	// due, to bound memory: only an empty list means that none is.
 	Lease(ctx context.Context, want LeaseRequest) ([]Leased, error)
+	// Settle ends leases. An outcome whose delivery is not there any more,
+	// because a person dropped it or because it was settled before, is
+	// ignored together with its reports. A recipient that is final in the
+	// store stays final ([Outcome.Reconcile]).
 	Settle(ctx context.Context, outcomes ...Outcome) error
-	// Query lists messages, oldest first, for people.
+	// Query lists messages, oldest first, for people: those with a delivery
+	// that f selects, and of their deliveries those that it selects. A
+	// delivery that is finished is not there any more.
 	Query(ctx context.Context, f Filter) iter.Seq2[Entry, error]
 	// Change does one thing to every matching delivery that is not leased and
 	// returns how many it changed.
