@@ -1,0 +1,65 @@
+// Package localfile reads the small files that the configuration names:
+// users, keys, certificates.
+//
+// [Read] takes regular files only, of bounded size, so that a path that leads
+// to a FIFO, a device or a disk image is an error and not a start that hangs.
+// Symbolic links are followed: secrets in containers are made of them.
+//
+// A [Watched] value is read again when its files change. It asks no more than
+// once a second, on the way of whoever uses the value, so there is no
+// goroutine to join. A file is read once it has been left alone for a second:
+// the half of a file that an editor or "htpasswd" has written so far is never
+// seen. If the new content is bad, or the file is gone, the old value stays
+// and the log says so once.
+package localfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"go.uber.org/zap"
+)
+
+// Read returns the content of the regular file at path, of at most max octets.
+func Read(path string, max int64) ([]byte, error) {
+	b, _, err := read(path, max)
+	return b, err
+}
+
+// ReadSecret is [Read] for a file that nobody else on the machine should see:
+// the log has a warning if its mode lets everybody read it.
+func ReadSecret(log *zap.Logger, path string, max int64) ([]byte, error) {
+	b, mode, err := read(path, max)
+	if err == nil && mode&0o004 != 0 {
+		log.Warn("everybody on this machine can read this secret; chmod it to 0600 or 0640",
+			zap.String("file", path), zap.Stringer("mode", mode))
+	}
+	return b, err
+}
+
+func read(path string, max int64) ([]byte, fs.FileMode, error) {
+	// Stat comes first: opening a FIFO would wait for a writer.
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, 0, &fs.PathError{Op: "read", Path: path, Err: errors.New("is not a regular file")}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if int64(len(b)) > max {
+		return nil, 0, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is larger than %d octets", max)}
+	}
+	return b, fi.Mode(), nil
+}

@@ -1,0 +1,201 @@
+package localfile_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/waxwing-mail/waxwing/modules/internal/localfile"
+)
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	full := filepath.Join(dir, "full")
+	write(t, full, "12345", 0)
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(full, link); err != nil {
+		t.Fatal(err)
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path string
+		max  int64
+		want string // in the error; "" is none
+	}{
+		{full, 5, ""},
+		{link, 5, ""},
+		{full, 4, "larger than 4"},
+		{dir, 5, "not a regular file"},
+		{fifo, 5, "not a regular file"},
+		{filepath.Join(dir, "absent"), 5, "no such file"},
+	} {
+		b, err := localfile.Read(c.path, c.max)
+		switch {
+		case c.want == "" && (err != nil || string(b) != "12345"):
+			t.Errorf("%s: %q, %v", c.path, b, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: error %v, want %q", c.path, err, c.want)
+		}
+	}
+}
+
+func TestX3SecretForEverybody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	write(t, path, "marker", 0)
+	for mode, warnings := range map[fs.FileMode]int{0o600: 0, 0o640: 0, 0o644: 1, 0o604: 1} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		core, logs := observer.New(zapcore.DebugLevel)
+		if _, err := localfile.ReadSecret(zap.New(core), path, 10); err != nil {
+			t.Fatal(err)
+		}
+		if logs.Len() != warnings {
+			t.Errorf("mode %v: %d warnings, want %d", mode, logs.Len(), warnings)
+		}
+	}
+}
+
+// watch is a Watched on a file whose content is "bad" or a value, with the
+// clock of a synctest bubble.
+type watch struct {
+	t    *testing.T
+	path string
+	w    *localfile.Watched[string]
+	logs *observer.ObservedLogs
+}
+
+func newWatch(t *testing.T) *watch {
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, "one", time.Hour)
+	core, logs := observer.New(zapcore.DebugLevel)
+	w, err := localfile.Watch(zap.New(core), func() (string, error) {
+		b, err := localfile.Read(path, 100)
+		if err == nil && string(b) == "bad" {
+			err = errors.New("line 7 is bad")
+		}
+		return string(b), err
+	}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &watch{t, path, w, logs}
+}
+
+// want waits until the files are looked at again.
+func (w *watch) want(value string, logged ...string) {
+	w.t.Helper()
+	time.Sleep(time.Second)
+	if got := w.w.Get(); got != value {
+		w.t.Errorf("value %q, want %q", got, value)
+	}
+	var got []string
+	for _, e := range w.logs.TakeAll() {
+		got = append(got, e.Level.String())
+	}
+	if strings.Join(got, " ") != strings.Join(logged, " ") {
+		w.t.Errorf("logged %v, want %v", got, logged)
+	}
+}
+
+func TestWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t)
+		w.want("one")
+		write(t, w.path, "two", time.Minute)
+		w.want("two", "info")
+		w.want("two")
+		write(t, w.path, "bad", time.Minute-time.Second)
+		w.want("two", "error")
+		w.want("two") // once
+		write(t, w.path, "three", 50*time.Second)
+		w.want("three", "info")
+		if err := os.Rename(w.path, w.path+"x"); err != nil {
+			t.Fatal(err)
+		}
+		w.want("three", "error")
+		w.want("three")
+		write(t, w.path, "four", 40*time.Second)
+		w.want("four", "info")
+	})
+}
+
+// TestWatchedReplaced: another file with the same size and time is noticed.
+func TestWatchedReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t)
+		fi, err := os.Stat(w.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, w.path+".new", "two", time.Since(fi.ModTime()))
+		if err := os.Rename(w.path+".new", w.path); err != nil {
+			t.Fatal(err)
+		}
+		w.want("two", "info")
+	})
+}
+
+// TestWatchedHalfWritten: a file that changed a moment ago is left alone.
+func TestWatchedHalfWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t)
+		write(t, w.path, "half", -time.Second/2) // half a second old when it is looked at
+		w.want("one")
+		w.want("half", "info")
+	})
+}
+
+// TestWatchedAtMostOnceASecond: a file that is asked for all the time is not
+// looked at all the time.
+func TestWatchedAtMostOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t)
+		write(t, w.path, "two", time.Minute)
+		time.Sleep(time.Second - 1)
+		if got := w.w.Get(); got != "one" {
+			t.Errorf("looked at before a second passed: %q", got)
+		}
+		time.Sleep(1)
+		if got := w.w.Get(); got != "two" {
+			t.Errorf("not looked at after a second: %q", got)
+		}
+	})
+}
+
+func TestWatchFails(t *testing.T) {
+	_, err := localfile.Watch(zap.NewNop(), func() (int, error) { return 0, nil }, filepath.Join(t.TempDir(), "absent"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent file: %v", err)
+	}
+	bad := errors.New("bad")
+	_, err = localfile.Watch(zap.NewNop(), func() (int, error) { return 0, bad })
+	if !errors.Is(err, bad) {
+		t.Errorf("bad content: %v", err)
+	}
+}
+
+// write makes a file that changed so long ago.
+func write(t *testing.T, path, content string, age time.Duration) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	when := time.Now().Add(-age)
+	if err := os.Chtimes(path, when, when); err != nil {
+		t.Fatal(err)
+	}
+}
