@@ -1,0 +1,133 @@
+package passwd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/passwd"
+)
+
+// counter is a password that counts how often it is verified.
+type counter struct {
+	password string
+	err      error
+	calls    int
+}
+
+func (c *counter) Verify(_ context.Context, password string) (bool, error) {
+	c.calls++
+	return password == c.password, c.err
+}
+
+func TestLogin(t *testing.T) {
+	app, own, mail := &counter{password: "a"}, &counter{password: "o"}, &counter{password: "m"}
+	table := passwd.NewTable("mail.example.com", []passwd.Entry{
+		{"app", app}, {"own", own}, {"own@mail.example.com", mail}, {"bob@example.com", &counter{password: "b"}},
+	})
+	for _, c := range []struct{ user, password, want string }{
+		{"app", "a", "app"},
+		{"app", "A", ""},
+		{"app", "", ""},
+		{"App", "a", ""},
+		{"app ", "a", ""},
+		{"", "a", ""},
+		{"app@mail.example.com", "a", "app"},
+		{"app@MAIL.Example.com", "a", "app"},
+		{"app@example.com", "a", ""},
+		{"app@mail.example.com.", "a", ""},
+		{"app@mail.example.com@mail.example.com", "a", ""},
+		{"@mail.example.com", "a", ""},
+		{"own", "o", "own"},
+		{"own@mail.example.com", "m", "own@mail.example.com"}, // the exact name comes first
+		{"own@mail.example.com", "o", ""},
+		{"bob@example.com", "b", "bob@example.com"},
+		{"bob@example.com@mail.example.com", "b", "bob@example.com"},
+		{"bob", "b", ""},
+		// A9: a name is looked up, never interpreted.
+		{"*)(uid=*", "a", ""}, {"' OR 1=1", "a", ""}, {"${env.X}", "a", ""}, {"../../x", "a", ""}, {"app\x00", "a", ""},
+	} {
+		got, err := table.Login(t.Context(), c.user, appliance.NewSecret(c.password))
+		if got != c.want || (err == nil) != (c.want != "") || err != nil && !errors.Is(err, appliance.ErrCredentials) {
+			t.Errorf("Login(%q, %q) = %q, %v; want %q", c.user, c.password, got, err, c.want)
+		}
+	}
+}
+
+// TestA7OneHashEitherWay: each log-in with a password costs exactly one
+// verification, and the same one each time for the same name.
+func TestA7OneHashEitherWay(t *testing.T) {
+	var entries []passwd.Entry
+	var counters []*counter
+	for i := range 8 {
+		c := &counter{password: "right"}
+		counters = append(counters, c)
+		entries = append(entries, passwd.Entry{Name: fmt.Sprint("user", i), Verifier: c})
+	}
+	table := passwd.NewTable("mail.example.com", entries)
+	which := func(user string) int {
+		for _, c := range counters {
+			c.calls = 0
+		}
+		// The password is that of the entry it is compared with: it must not help.
+		_, err := table.Login(t.Context(), user, appliance.NewSecret("right"))
+		if known := strings.HasPrefix(user, "user"); (err == nil) != known {
+			t.Errorf("Login(%q): %v", user, err)
+		}
+		total, at := 0, 0
+		for i, c := range counters {
+			if total += c.calls; c.calls > 0 {
+				at = i
+			}
+		}
+		if total != 1 {
+			t.Fatalf("Login(%q) cost %d verifications", user, total)
+		}
+		return at
+	}
+	used := map[int]bool{}
+	for i := range 200 {
+		name := fmt.Sprint("nobody", i)
+		at := which(name)
+		used[at] = true
+		if again := which(name); again != at {
+			t.Errorf("%s is compared with another entry each time", name)
+		}
+	}
+	if len(used) != len(counters) {
+		t.Errorf("200 unknown names used %d of %d entries", len(used), len(counters))
+	}
+	if which("user3") != 3 || which("user3@mail.example.com") != 3 {
+		t.Error("a known name is not compared with its own entry")
+	}
+}
+
+func TestLoginCouldNotFindOut(t *testing.T) {
+	down := errors.New("down")
+	table := passwd.NewTable("h.example", []passwd.Entry{{"app", &counter{password: "a", err: down}}})
+	for _, user := range []string{"app", "nobody"} {
+		if name, err := table.Login(t.Context(), user, appliance.NewSecret("a")); name != "" || !errors.Is(err, down) {
+			t.Errorf("%s: %q, %v", user, name, err)
+		}
+	}
+	empty := passwd.NewTable("h.example", nil)
+	if _, err := empty.Login(t.Context(), "app", appliance.NewSecret("a")); !errors.Is(err, appliance.ErrCredentials) {
+		t.Errorf("empty table: %v", err)
+	}
+}
+
+func TestX4CheckName(t *testing.T) {
+	for _, good := range []string{"app", "app@mail.example.com", "a.b+c_d-e", "Jörg", "用户", strings.Repeat("x", 254), "../../x", "*"} {
+		if err := passwd.CheckName(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"", "@x", "a b", "a:b", "a\x00b", "a\r\nb", "a\tb", "\xff", "a\u202eb", "a\u00a0b", strings.Repeat("x", 255)} {
+		if err := passwd.CheckName(bad); err == nil {
+			t.Errorf("%q is taken for a user name", bad)
+		}
+	}
+}
