@@ -23,6 +23,11 @@ func (a *Attachment) Acquire() (p *Pipeline, release func()) {
 		if p.use.enter() {
 			return p, sync.OnceFunc(p.use.leave)
 		}
+		if a.p.Load() == p {
+			// Retired without a successor: the listener goes too, and what it
+			// still begins, the stopped modules answer with a 451.
+			return p, func() {}
+		}
 		// Replaced between Load and enter; the new one is there already.
 	}
 }

@@ -2,38 +2,88 @@ package appliance
 
 import "strings"
 
-// authenticationResults makes the field of RFC 8601, section 2.2.
+// authenticationResults makes the field of RFC 8601, section 2.2. Parts of the
+// results come from strangers: each is written so that it cannot be taken for
+// another result.
 func authenticationResults(servID string, results []AuthResult) Field {
 	var b strings.Builder
 	b.WriteString(servID)
 	for _, r := range results {
-		b.WriteString("; " + r.Method + "=" + r.Value)
+		b.WriteString("; " + keyword(r.Method) + "=" + keyword(r.Value))
 		if r.Reason != "" {
 			b.WriteString(" reason=" + quote(r.Reason))
 		}
 		for _, p := range r.Props {
-			b.WriteString(" " + p)
+			name, value, _ := strings.Cut(p, "=")
+			b.WriteString(" " + keyword(name) + "=" + propertyValue(value))
 		}
 	}
 	return NewField("Authentication-Results", b.String())
 }
 
+// keyword keeps what can stand in a method with its version, a result or a
+// property name: "dkim", "dkim/1", "pass", "header.d".
+func keyword(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 && (isAlnum(byte(r)) || strings.ContainsRune("-_./", r)) {
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+// propertyValue writes a pvalue: a domain or an address, whose local part may
+// be missing, as it is, another MIME value as a token, if it is one, or as a
+// quoted string.
+func propertyValue(s string) string {
+	if m, err := ParseMailbox(s); err == nil {
+		return m.String()
+	}
+	if domain, ok := strings.CutPrefix(s, "@"); ok {
+		if d, err := ParseDomain(domain); err == nil {
+			return "@" + d
+		}
+	}
+	if isToken(s) {
+		return s
+	}
+	return quote(s)
+}
+
+// isToken follows RFC 2045, section 5.1.
+func isToken(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`()<>@,;:\"/[]?=`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
 // claimsServID says whether an Authentication-Results value names servID as
-// its author, past comments and case (RFC 8601, sections 2.2 and 5).
+// its author, past comments, quoting and case (RFC 8601, sections 2.2 and 5).
 func claimsServID(value, servID string) bool {
 	rest := strings.TrimSpace(value)
 	for strings.HasPrefix(rest, "(") {
 		rest = strings.TrimSpace(skipComment(rest))
 	}
 	id := rest
-	if i := strings.IndexAny(rest, "; \t("); i >= 0 {
+	if strings.HasPrefix(rest, `"`) {
+		id, _, _ = unquote(rest)
+	} else if i := strings.IndexAny(rest, "; \t("); i >= 0 {
 		id = rest[:i]
 	}
-	id = strings.Trim(id, `"`)
-	if d, err := ParseDomain(id); err == nil {
-		id = d
+	return canonicalName(id) == canonicalName(servID)
+}
+
+// canonicalName is a domain as [ParseDomain] writes it, and another name in
+// lower case. The root may be written out.
+func canonicalName(s string) string {
+	s = strings.TrimSuffix(strings.TrimSpace(s), ".")
+	if d, err := ParseDomain(s); err == nil {
+		return d
 	}
-	return strings.EqualFold(id, servID)
+	return strings.ToLower(s)
 }
 
 // skipComment returns what follows the comment that s begins with

@@ -36,7 +36,7 @@ type EventKind string
 // delivered, bounced or dropped, exactly once.
 const (
 	EventAccepted   EventKind = "accepted"    // answered 250 after it became durable
-	EventRefused    EventKind = "refused"     // a command of a transaction was answered 4yz or 5yz
+	EventRefused    EventKind = "refused"     // a connection, or a command of a transaction, was answered 4yz or 5yz
 	EventAuthFailed EventKind = "auth_failed" // AUTH was answered 4yz or 5yz
 	EventDelivered  EventKind = "delivered"   // the next hop took responsibility
 	EventDeferred   EventKind = "deferred"    // an attempt failed, another will follow

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -90,10 +91,8 @@ func NewMailbox(local, domain string) (Mailbox, error) {
 	if !utf8.ValidString(local) {
 		return Mailbox{}, errors.New("local part is not UTF-8")
 	}
-	for _, r := range local {
-		if r < ' ' || r == 0x7f || 0x80 <= r && r < 0xa0 {
-			return Mailbox{}, errors.New("control character in local part")
-		}
+	if strings.ContainsFunc(local, isControl) {
+		return Mailbox{}, errors.New("control character in local part")
 	}
 	d, err := ParseDomain(domain)
 	if err != nil {
@@ -104,6 +103,16 @@ func NewMailbox(local, domain string) (Mailbox, error) {
 		return Mailbox{}, fmt.Errorf("address of %d octets, at most %d are allowed", len(m.String()), maxMailbox)
 	}
 	return m, nil
+}
+
+// isControl says whether r has no glyph of its own and could make a line, or
+// the order of its letters, look like another: the C0 and C1 controls, the
+// line and paragraph separators and the bidirectional controls of Unicode.
+func isControl(r rune) bool {
+	if r < 0x80 {
+		return r < ' ' || r == 0x7f
+	}
+	return r < 0xa0 || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }
 
 // ParseMailbox parses the Mailbox of RFC 5321, section 4.1.2, as extended by
@@ -148,6 +157,8 @@ func ParseDomain(s string) (string, error) {
 		return "", fmt.Errorf("domain of %d octets, at most %d are allowed", len(s), maxDomain)
 	case s[0] == '[':
 		return parseLiteral(s)
+	case !utf8.ValidString(s):
+		return "", errors.New("domain is not UTF-8")
 	}
 	if !isASCII(s) {
 		a, err := idna.Lookup.ToASCII(s)
@@ -156,26 +167,30 @@ func ParseDomain(s string) (string, error) {
 		}
 		s = a
 	}
+	if len(s) > maxDomain { // an A-label can be longer than what it stands for
+		return "", fmt.Errorf("domain of %d octets, at most %d are allowed", len(s), maxDomain)
+	}
 	s = strings.ToLower(s)
-	numeric := true
 	for label := range strings.SplitSeq(s, ".") {
 		if err := checkLabel(label); err != nil {
 			return "", fmt.Errorf("domain %.70q: %w", s, err)
 		}
-		numeric = numeric && strings.Trim(label, "0123456789") == ""
 	}
-	if numeric || looksLikeNumber(s) {
+	if endsInNumber(s) {
 		return "", fmt.Errorf("domain %.70q: an IP address needs brackets", s)
 	}
 	return s, nil
 }
 
-// looksLikeNumber catches the hexadecimal spelling of an IPv4 address that
-// some resolvers accept as a host name ("0x7f000001").
-func looksLikeNumber(domain string) bool {
+// endsInNumber catches every spelling of an IPv4 address that some resolver
+// takes for one: "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1".
+// No top-level domain is a number (RFC 3696, section 2).
+func endsInNumber(domain string) bool {
 	last := domain[strings.LastIndexByte(domain, '.')+1:]
-	hex, ok := strings.CutPrefix(last, "0x")
-	return ok && strings.Trim(hex, "0123456789abcdef") == ""
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return strings.Trim(last, "0123456789") == ""
 }
 
 // checkLabel holds a label to letters, digits and hyphens, none at the ends
@@ -265,8 +280,9 @@ func unquote(s string) (local, rest string, err error) {
 		case '"':
 			return b.String(), s[i+1:], nil
 		case '\\':
-			if i++; i == len(s) {
-				return "", "", errors.New("quoted local part ends with a backslash")
+			// quoted-pairSMTP = %d92 %d32-126
+			if i++; i == len(s) || s[i] < ' ' || s[i] > '~' {
+				return "", "", errors.New("backslash before nothing printable in quoted local part")
 			}
 			b.WriteByte(s[i])
 		default:

@@ -1,15 +1,11 @@
 package appliance
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/netip"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -114,7 +110,12 @@ var (
 
 // Connect asks the AtConnect checks.
 func (p *Pipeline) Connect(ctx context.Context, s *Session) error {
-	return p.inspect(ctx, AtConnect, &Transaction{Session: s})
+	tx := &Transaction{Session: s}
+	if err := p.inspect(ctx, AtConnect, tx); err != nil {
+		return p.refused(tx, Mailbox{}, err)
+	}
+	s.auth = tx.Auth
+	return nil
 }
 
 // Authenticate asks the authenticators in turn. The error is
@@ -123,11 +124,7 @@ func (p *Pipeline) Connect(ctx context.Context, s *Session) error {
 func (p *Pipeline) Authenticate(ctx context.Context, s *Session, user string, password Secret) (Identity, error) {
 	reply := ErrBadCredentials
 	for _, a := range p.Auth {
-		var id Identity
-		err := p.guard(a.Addr(), func() (err error) {
-			id, err = a.To().Authenticate(ctx, s, user, password)
-			return err
-		})
+		id, err := p.ask(ctx, a, s, user, password)
 		if err == nil {
 			return id, nil
 		}
@@ -142,11 +139,29 @@ func (p *Pipeline) Authenticate(ctx context.Context, s *Session, user string, pa
 	return Identity{}, reply
 }
 
+// ask asks one authenticator. Whoever logs in has a name: there are rules by
+// name, and none may be passed by without one.
+func (p *Pipeline) ask(ctx context.Context, a Ref[Authenticator], s *Session, user string, password Secret) (id Identity, err error) {
+	err = p.guard(a.Addr(), func() (err error) {
+		id, err = a.To().Authenticate(ctx, s, user, password)
+		return err
+	})
+	switch {
+	case err != nil:
+		return Identity{}, err
+	case id.User == "":
+		return Identity{}, errors.New("accepted the credentials of nobody")
+	case id.By.IsZero():
+		id.By = a.Addr()
+	}
+	return id, nil
+}
+
 // Mail begins a transaction and asks the AtSender checks.
 func (p *Pipeline) Mail(ctx context.Context, s *Session, env Envelope) (*Transaction, error) {
 	now := p.house.Now()
-	tx := &Transaction{ID: NewQueueID(now), Session: s, Received: now, Envelope: env}
-	tx.Envelope.Recipients = nil
+	env.From, env.Recipients = p.qualify(env.From), nil
+	tx := &Transaction{ID: NewQueueID(now), Session: s, Received: now, Envelope: env, Auth: slices.Clone(s.auth)}
 	if env.Size > int64(p.house.Limits.MaxMessageSize) {
 		return nil, p.refused(tx, Mailbox{}, ErrTooLarge)
 	}
@@ -156,14 +171,20 @@ func (p *Pipeline) Mail(ctx context.Context, s *Session, env Envelope) (*Transac
 	return tx, nil
 }
 
+// qualify gives "postmaster" without a domain, which only we understand, our
+// own: RFC 5321, section 4.5.1.
+func (p *Pipeline) qualify(m Mailbox) Mailbox {
+	if m.Domain == "" && !m.IsNull() {
+		m.Domain = p.house.Hostname
+	}
+	return m
+}
+
 // Rcpt applies the relay rule and the routes, asks the AtRecipient checks and
 // adds the recipient. A recipient that the transaction has already is
 // accepted and not added again.
 func (p *Pipeline) Rcpt(ctx context.Context, tx *Transaction, to Recipient) error {
-	if to.Mailbox.Domain == "" {
-		// RFC 5321, section 4.5.1: "postmaster" without a domain is always accepted.
-		to.Mailbox.Domain = p.house.Hostname
-	}
+	to.Mailbox = p.qualify(to.Mailbox)
 	rs := tx.Envelope.Recipients
 	if slices.ContainsFunc(rs, func(r Recipient) bool { return r.Mailbox == to.Mailbox }) {
 		return nil
@@ -201,216 +222,17 @@ func (p *Pipeline) relayRule(s *Session, to Mailbox) error {
 		return nil
 	}
 	for _, r := range p.Rewrites {
-		if c, ok := r.To().(Claimer); ok && c.Claims(to) {
+		claimed := false
+		err := p.guard(r.Addr(), func() error {
+			c, ok := r.To().(Claimer)
+			claimed = ok && c.Claims(to)
 			return nil
+		})
+		if claimed || err != nil {
+			return err
 		}
 	}
 	return ErrRelayDenied
-}
-
-// Data takes the content, which r gives without dot-stuffing and with CRLF
-// line ends, and makes the message durable: nil means that it survives a
-// power cut and will be delivered or reported (RFC 5321, section 6.1). Data
-// may leave r unread when it returns an error; the listener reads the rest.
-func (p *Pipeline) Data(ctx context.Context, tx *Transaction, r io.Reader) (QueueID, error) {
-	draft, err := p.house.Spool.Draft(ctx)
-	if err != nil {
-		return "", p.refused(tx, Mailbox{}, err)
-	}
-	defer draft.Abort() //nolint:errcheck // harmless after Commit; before it, the reply says more
-	for _, step := range []func() error{
-		func() error { return p.receive(tx, r, draft) },
-		func() error { return p.inspect(ctx, AtContent, tx) },
-		func() error { return p.prepare(tx) },
-		func() error { return p.modify(ctx, tx, p.Rewrites) },
-		func() error { return p.sign(ctx, tx) },
-		func() error { return p.commit(ctx, tx, draft) },
-	} {
-		if err := step(); err != nil {
-			return "", p.refused(tx, Mailbox{}, err)
-		}
-	}
-	return tx.ID, nil
-}
-
-// receive reads the header into memory and the body into the draft.
-func (p *Pipeline) receive(tx *Transaction, r io.Reader, draft Draft) error {
-	limits := p.house.Limits
-	limited := &io.LimitedReader{R: r, N: int64(limits.MaxMessageSize) + 1}
-	br := bufio.NewReaderSize(limited, 4096)
-	var err error
-	if tx.Message.Header, err = ReadHeader(br, int(limits.MaxHeader)); err != nil {
-		return err
-	}
-	if tx.Message.Header.Count("Received") >= limits.MaxHops {
-		return ErrLoop
-	}
-	// RFC 5322, section 2.1: an empty line separates header and body.
-	if first, _ := br.Peek(2); len(first) > 0 && string(first) != "\r\n" {
-		if _, err := io.WriteString(draft, "\r\n"); err != nil {
-			return err
-		}
-	}
-	if _, err := br.WriteTo(draft); err != nil {
-		return err
-	}
-	if limited.N == 0 {
-		return ErrTooLarge
-	}
-	tx.Message.ID = tx.ID
-	tx.Message.Body, err = draft.Body()
-	return err
-}
-
-// prepare does what a server does to each message before the rewrites.
-func (p *Pipeline) prepare(tx *Transaction) error {
-	h := &tx.Message.Header
-	// RFC 8601, section 5: results that claim to be ours are not, and are removed.
-	h.Remove(func(f Field) bool {
-		return strings.EqualFold(f.Name, "Authentication-Results") && claimsServID(f.Value(), p.house.Hostname)
-	})
-	if tx.Session.Submission {
-		if err := completeSubmission(tx, p.house.Hostname); err != nil {
-			return err
-		}
-	}
-	if len(tx.Auth) > 0 {
-		h.Prepend(authenticationResults(p.house.Hostname, tx.Auth))
-	}
-	h.Prepend(received(tx, p.house.Hostname))
-	return nil
-}
-
-func (p *Pipeline) modify(ctx context.Context, tx *Transaction, list []Ref[Modifier]) error {
-	for _, m := range list {
-		err := p.guard(m.Addr(), func() error { return m.To().Modify(ctx, tx) })
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.Addr(), err)
-		}
-	}
-	return nil
-}
-
-// The values of Pipeline.Unsigned.
-const (
-	UnsignedDefer  = "defer"
-	UnsignedReject = "reject"
-	UnsignedAllow  = "allow"
-)
-
-// sign runs the signers. Nothing that a pipeline with signers sends is sent
-// unsigned in silence.
-func (p *Pipeline) sign(ctx context.Context, tx *Transaction) error {
-	if err := p.modify(ctx, tx, p.Signers); err != nil {
-		return err
-	}
-	if len(p.Signers) == 0 || len(tx.SignedBy) > 0 || p.Unsigned == UnsignedAllow {
-		return nil
-	}
-	text := "No signing key for the domain of the From field; use a From address of a domain that this server signs for"
-	if p.Unsigned == UnsignedReject {
-		return NewReply(550, 7, 20, text)
-	}
-	// RFC 7372, section 3.1: X.7.20 is "no passing DKIM signature found".
-	return NewReply(451, 7, 20, text)
-}
-
-// commit groups the recipients by destination and makes the message durable.
-func (p *Pipeline) commit(ctx context.Context, tx *Transaction, draft Draft) error {
-	deliveries, err := p.deliveries(tx)
-	if err != nil {
-		return err
-	}
-	err = p.house.Spool.Commit(ctx, Accepted{
-		ID:         tx.ID,
-		Received:   tx.Received,
-		Origin:     p.origin(tx),
-		Envelope:   tx.Envelope,
-		Header:     tx.Message.Header,
-		Draft:      draft,
-		Deliveries: deliveries,
-	})
-	if err != nil {
-		return err
-	}
-	e := p.event(EventAccepted, tx)
-	e.SignedBy = tx.SignedBy
-	e.Reply = Replyf(250, 0, 0, "queued as %s", tx.ID)
-	p.emit(e)
-	return nil
-}
-
-// deliveries decides each recipient's route anew, now that the content is
-// known. Refused recipients of a message that others get are queued to be
-// bounced: SMTP has no reply for one recipient after the content.
-func (p *Pipeline) deliveries(tx *Transaction) ([]Delivery, error) {
-	var all []Delivery
-	var refused *Reply
-	left := 0
-	for _, to := range tx.Envelope.Recipients {
-		d, err := p.decide(p.facts(tx, to.Mailbox))
-		if err != nil {
-			return nil, err
-		}
-		if d.Reject != nil {
-			refused = d.Reject
-		} else {
-			left++
-		}
-		i := slices.IndexFunc(all, func(x Delivery) bool { return x.Destination == d.Destination })
-		if i < 0 {
-			i = len(all)
-			all = append(all, Delivery{Destination: d.Destination, Due: tx.Received})
-		}
-		all[i].Recipients = append(all[i].Recipients, RecipientState{Recipient: to})
-	}
-	switch {
-	case left == 0 && refused != nil:
-		return nil, refused
-	case left == 0:
-		return nil, NewReply(554, 5, 1, "No recipients")
-	}
-	return all, nil
-}
-
-// Report makes a message of our own ready for the queue: a DSN, with a null
-// reverse-path. It goes through the signers like any other message; if none
-// of them is responsible for its From domain it leaves unsigned, since there
-// is nobody to refuse it to.
-func (p *Pipeline) Report(ctx context.Context, env Envelope, h Header, body []byte) (Accepted, error) {
-	now := p.house.Now()
-	draft, err := p.house.Spool.Draft(ctx)
-	if err != nil {
-		return Accepted{}, err
-	}
-	tx := &Transaction{ID: NewQueueID(now), Session: &Session{}, Received: now, Envelope: env}
-	tx.Message = Message{ID: tx.ID, Header: h.Clone(), Body: BytesBody(body)}
-	err = p.modify(ctx, tx, p.Signers)
-	if err == nil {
-		_, err = draft.Write(body)
-	}
-	var deliveries []Delivery
-	if err == nil {
-		deliveries, err = p.deliveries(tx)
-	}
-	if err != nil {
-		return Accepted{}, errors.Join(err, draft.Abort())
-	}
-	return Accepted{
-		ID: tx.ID, Received: now, Origin: p.origin(tx), Envelope: env,
-		Header: tx.Message.Header, Draft: draft, Deliveries: deliveries,
-	}, nil
-}
-
-func (p *Pipeline) origin(tx *Transaction) Origin {
-	return Origin{
-		Pipeline: p.addr.Name,
-		Listener: tx.Session.Listener.Name,
-		Session:  tx.Session.ID,
-		User:     tx.Session.User(),
-		Client:   clientIP(tx.Session),
-		SignedBy: tx.SignedBy,
-	}
 }
 
 func (p *Pipeline) facts(tx *Transaction, to Mailbox) *Facts {
@@ -434,21 +256,20 @@ func clientIP(s *Session) string {
 // inspect asks the checks of one stage in order. The first objection ends it.
 func (p *Pipeline) inspect(ctx context.Context, at Stage, tx *Transaction) error {
 	for _, c := range p.Checks {
-		if c.To().Stages()&at == 0 {
-			continue
-		}
 		var v Verdict
 		err := p.guard(c.Addr(), func() (err error) {
-			v, err = c.To().Inspect(ctx, at, tx)
+			if c.To().Stages()&at != 0 {
+				v, err = c.To().Inspect(ctx, at, tx)
+			}
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Addr(), err)
 		}
-		tx.Auth = append(tx.Auth, v.Auth...)
 		if v.Refuse != nil {
 			return v.Refuse
 		}
+		tx.Auth = append(tx.Auth, v.Auth...)
 	}
 	return nil
 }
@@ -458,7 +279,7 @@ func (p *Pipeline) guard(module Addr, call func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.house.Log.Error("a module panicked; the message is deferred",
-				zap.Stringer("module", module), zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+				zap.Stringer("module", module), zap.String("panic", fmt.Sprint(r)), zap.ByteString("stack", debug.Stack()))
 			err = fmt.Errorf("%s panicked: %v", module, r)
 		}
 	}()
@@ -493,47 +314,4 @@ func (p *Pipeline) emit(e Event) {
 		e.Pipeline = p.addr.Name
 	}
 	p.house.Events.Emit(e)
-}
-
-// Validate implements [Validator]: it keeps a pipeline that would relay for
-// anyone from loading.
-func (p *Pipeline) Validate() error {
-	switch p.Unsigned {
-	case "", UnsignedDefer, UnsignedReject, UnsignedAllow:
-	default:
-		return &AttrError{Attr: "unsigned", Msg: fmt.Sprintf(`is %q; write "defer", "reject" or "allow"`, p.Unsigned)}
-	}
-	for _, r := range p.Routes {
-		if r.Relay.IsSet() == (r.Reject != nil) {
-			return &AttrError{Attr: "route", Msg: "needs either relay or reject"}
-		}
-	}
-	for _, prefix := range p.trusted() {
-		if prefix.Bits() == 0 {
-			return &AttrError{Attr: "listeners", Msg: fmt.Sprintf(
-				"one of them trusts %s, which is everybody: this would be an open relay; name the networks that may send", prefix)}
-		}
-	}
-	if len(p.Auth) > 0 || len(p.trusted()) > 0 || p.claims() {
-		return nil
-	}
-	return &AttrError{Attr: "relay", Msg: "this pipeline would relay for anyone: give it auth, " +
-		"or a listener with trusted networks, or a rewrite that claims its recipients"}
-}
-
-func (p *Pipeline) trusted() []netip.Prefix {
-	var all []netip.Prefix
-	for _, l := range p.Listeners {
-		if t, ok := l.To().(NetworkTruster); ok {
-			all = append(all, t.TrustedNetworks()...)
-		}
-	}
-	return all
-}
-
-func (p *Pipeline) claims() bool {
-	return slices.ContainsFunc(p.Rewrites, func(r Ref[Modifier]) bool {
-		_, ok := r.To().(Claimer)
-		return ok
-	})
 }

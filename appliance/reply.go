@@ -3,6 +3,7 @@ package appliance
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // A Reply is an SMTP reply, and the one form in which the outcome of handling
@@ -35,7 +36,12 @@ func (r *Reply) Temporary() bool { return r.Class() == 4 }
 func (r *Reply) Permanent() bool { return r.Class() == 5 }
 
 // Unwrap returns the cause.
-func (r *Reply) Unwrap() error { return r.Err }
+func (r *Reply) Unwrap() error {
+	if r == nil {
+		return nil
+	}
+	return r.Err
+}
 
 // With returns a copy of r that carries the cause err.
 func (r Reply) With(err error) *Reply { r.Err = err; return &r }
@@ -45,11 +51,16 @@ func (r *Reply) Status() string {
 	return fmt.Sprintf("%d.%d.%d", r.Class(), r.Detail.Subject, r.Detail.Detail)
 }
 
-// String is the reply as a client sees it, on one line: "550 5.7.1 text".
-func (r *Reply) String() string { return fmt.Sprintf("%d %s %s", r.Code, r.Status(), r.Text) }
+// String is the reply as a client sees it, but on one line: "550 5.7.1 text".
+func (r *Reply) String() string {
+	return fmt.Sprintf("%d %s %s", r.Code, r.Status(), strings.ReplaceAll(r.Text, "\n", " "))
+}
 
 // Error is String and the cause; it is for logs.
 func (r *Reply) Error() string {
+	if r == nil { // an error that is not nil and holds a *Reply that is
+		return "nil reply"
+	}
 	if r.Err != nil {
 		return r.String() + ": " + r.Err.Error()
 	}
@@ -68,13 +79,14 @@ func Replyf(code, subject, detail int, format string, args ...any) *Reply {
 
 // ReplyTo turns any error into the reply to send for it, and nil into nil. An
 // error that carries no Reply is our fault and temporary: the client keeps
-// the message (RFC 5321, section 4.2.1).
+// the message (RFC 5321, section 4.2.1). So is one whose Reply does not
+// refuse: nobody must take a failure for a 250.
 func ReplyTo(err error) *Reply {
 	if err == nil {
 		return nil
 	}
-	if r, ok := errors.AsType[*Reply](err); ok {
-		if r.Err == nil && error(r) != err {
+	if r, ok := errors.AsType[*Reply](err); ok && r != nil && (r.Temporary() || r.Permanent()) {
+		if r.Err == nil && error(r) != err { //nolint:errorlint // is it wrapped at all?
 			return r.With(err)
 		}
 		return r

@@ -85,7 +85,9 @@ type Modifier interface {
 }
 
 // A Claimer is a Modifier that makes some recipients ours: mail for them is
-// taken from anyone. Claims is pure and fast.
+// taken from anyone. Claims is pure and fast. Whoever claims any domain claims
+// postmaster at Context.Hostname too, in any case: mail for <postmaster>
+// without a domain comes as that, and must be taken (RFC 5321, section 4.5.1).
 type Claimer interface {
 	Claims(to Mailbox) bool
 }

@@ -52,7 +52,11 @@ func (p *Pipeline) decide(f *Facts) (Decision, error) {
 		if f.Header == nil && r.When.NeedsContent() {
 			continue
 		}
-		match, err := r.When.Match(f)
+		var match bool
+		err := p.guard(p.addr, func() (err error) {
+			match, err = r.When.Match(f)
+			return err
+		})
 		if err != nil {
 			return Decision{}, NewReply(451, 3, 5, "Routing is misconfigured, please try again later").With(err)
 		}
@@ -65,10 +69,15 @@ func (p *Pipeline) decide(f *Facts) (Decision, error) {
 		relay = r.Relay
 		break
 	}
-	return Decision{
-		Relay:       relay,
-		Destination: relay.Addr().Name + "/" + relay.To().NextHop(f.Recipient),
-	}, nil
+	return p.towards(relay, f.Recipient)
+}
+
+func (p *Pipeline) towards(relay Ref[Relay], to Mailbox) (d Decision, err error) {
+	err = p.guard(relay.Addr(), func() error {
+		d = Decision{Relay: relay, Destination: relay.Addr().Name + "/" + relay.To().NextHop(to)}
+		return nil
+	})
+	return d, err
 }
 
 // Route finds where a queued recipient goes by the configuration of now.

@@ -19,6 +19,8 @@ type Session struct {
 	Identity   *Identity            // nil until AUTH has succeeded
 	Submission bool                 // users hand in their mail here (RFC 6409): the header is completed
 	Trusted    string               // the entry of the listener's trusted list that contains Client, or ""
+
+	auth []AuthResult // what the AtConnect checks found; part of every transaction
 }
 
 // User is the authenticated user, or "".

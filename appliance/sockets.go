@@ -1,16 +1,18 @@
 package appliance
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Sockets is the set of listening sockets of the process. Two instances that
 // listen on the same address share one socket, so that on a reload the new
 // instance of a listener is there before the old one stops, and no connection
-// is refused in between.
+// is refused or lost in between.
 type Sockets struct {
 	mu   sync.Mutex
 	open map[string]*socket
@@ -27,61 +29,75 @@ func SplitNetwork(address string) (network, rest string) {
 
 // Listen returns a handle on the socket that listens on address, which is
 // opened if need be. Close of the last handle closes the socket. Port 0 is a
-// new socket every time.
+// new socket every time. A unix socket can be used by the user that the
+// server runs as, and by nobody else (mode 0600).
 func (s *Sockets) Listen(address string) (net.Listener, error) {
-	network, rest := SplitNetwork(address)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sock := s.open[address]; sock != nil {
 		return sock.handle(), nil
 	}
-	if network == "unix" {
-		if err := removeStale(rest); err != nil {
-			return nil, err
-		}
-	}
-	l, err := net.Listen(network, rest)
+	network, rest := SplitNetwork(address)
+	l, err := listen(network, rest)
 	if err != nil {
 		return nil, err
 	}
-	sock := &socket{Listener: l, conns: make(chan accepted), done: make(chan struct{})}
-	sock.forget = func() bool { return s.release(address, sock) }
-	if s.open == nil {
-		s.open = make(map[string]*socket)
+	sock := &socket{
+		Listener: l, set: s, address: address,
+		conns: make(chan accepted), done: make(chan struct{}), ended: make(chan struct{}),
 	}
-	if !strings.HasSuffix(rest, ":0") {
+	if shared := network == "unix" || !strings.HasSuffix(rest, ":0"); shared {
+		if s.open == nil {
+			s.open = make(map[string]*socket)
+		}
 		s.open[address] = sock
 	}
-	h := sock.handle()
 	go sock.accept()
-	return h, nil
+	return sock.handle(), nil
 }
 
-// removeStale removes a unix socket that nobody listens on any more.
+func listen(network, address string) (net.Listener, error) {
+	if network != "unix" {
+		return net.Listen(network, address)
+	}
+	if err := removeStale(address); err != nil {
+		return nil, err
+	}
+	return listenUnix(address)
+}
+
+// removeStale removes a unix socket that nobody listens on any more. Any
+// other error than a refused connection may mean that somebody does, and
+// anything but a socket is not ours: then the error of Listen says more.
 func removeStale(path string) error {
 	fi, err := os.Lstat(path)
 	if err != nil || fi.Mode()&os.ModeSocket == 0 {
-		return nil // the error of Listen says more
+		return nil //nolint:nilerr // see above
 	}
-	if c, err := net.Dial("unix", path); err == nil {
-		c.Close()
-		return nil
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		return c.Close()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
 	}
-	return os.Remove(path)
+	return nil
 }
 
-// release gives up one handle and says whether it was the last.
-func (s *Sockets) release(address string, sock *socket) bool {
+// release gives up one handle. With the last one the socket is closed, at
+// once and before anybody can ask for the address again.
+func (s *Sockets) release(sock *socket) (last bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sock.handles--
 	if sock.handles > 0 {
-		return false
+		return false, nil
 	}
-	if s.open[address] == sock {
-		delete(s.open, address)
+	if s.open[sock.address] == sock {
+		delete(s.open, sock.address)
 	}
-	return true
+	close(sock.done)
+	return true, sock.Close()
 }
 
 type accepted struct {
@@ -92,28 +108,41 @@ type accepted struct {
 // socket accepts for all its handles: who is free takes the connection.
 type socket struct {
 	net.Listener
-	handles int // guarded by Sockets.mu
-	conns   chan accepted
-	done    chan struct{}
-	forget  func() bool
+	set     *Sockets
+	address string
+	handles int           // guarded by set.mu
+	conns   chan accepted // unbuffered: what nobody took is still with accept
+	done    chan struct{} // closed with the last handle
+	ended   chan struct{} // closed when accept has returned
 }
 
+// handle is called with set.mu held.
 func (s *socket) handle() net.Listener {
 	s.handles++
 	return &socketHandle{socket: s, closed: make(chan struct{})}
 }
 
 func (s *socket) accept() {
+	defer close(s.ended)
 	for {
-		c, err := s.Listener.Accept()
-		select {
-		case s.conns <- accepted{c, err}:
-		case <-s.done:
-			if c != nil {
-				c.Close()
-			}
+		c, err := s.Accept()
+		if !s.give(accepted{c, err}) {
 			return
 		}
+	}
+}
+
+// give hands a to whichever handle accepts first. It is false when none is
+// left; the connection is then closed.
+func (s *socket) give(a accepted) bool {
+	select {
+	case s.conns <- a:
+		return true
+	case <-s.done:
+		if a.conn != nil {
+			a.conn.Close()
+		}
+		return false
 	}
 }
 
@@ -123,28 +152,31 @@ type socketHandle struct {
 	closed chan struct{}
 }
 
-// Accept implements net.Listener.
+// Accept implements net.Listener. Once it is closed, a handle takes no
+// connection from the others: one that came at the same moment it passes on.
 func (h *socketHandle) Accept() (net.Conn, error) {
 	select {
-	case <-h.closed: // before a connection that is ready too
-		return nil, net.ErrClosed
-	default:
-	}
-	select {
-	case a := <-h.conns:
-		return a.conn, a.err
 	case <-h.closed:
 		return nil, net.ErrClosed
+	case a := <-h.conns:
+		select {
+		case <-h.closed:
+			h.give(a)
+			return nil, net.ErrClosed
+		default:
+			return a.conn, a.err
+		}
 	}
 }
 
-// Close implements net.Listener.
+// Close implements net.Listener. Close of the last handle returns when
+// nothing of the socket is left.
 func (h *socketHandle) Close() (err error) {
 	h.once.Do(func() {
 		close(h.closed)
-		if h.forget() {
-			close(h.done)
-			err = h.Listener.Close()
+		var last bool
+		if last, err = h.set.release(h.socket); last {
+			<-h.ended
 		}
 	})
 	return err

@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
-	"fmt"
-	"strings"
 	"time"
 )
 
@@ -31,26 +29,26 @@ func NewSessionID() string {
 
 // received makes the trace field that RFC 5321, section 4.4, asks of every
 // server that takes responsibility for a message. What the client claims
-// stands where the grammar has a comment or a domain, sanitised by [NewField].
+// stands there only if it is a domain or an address literal.
 func received(tx *Transaction, hostname string) Field {
 	s := tx.Session
-	var b strings.Builder
+	b := make([]byte, 0, 256)
+	b = append(b, "from "+traceName(s.Hello)...)
 	if s.Client.IsValid() {
-		fmt.Fprintf(&b, "from %s (%s)", traceName(s.Hello), addressLiteral(s))
-	} else {
-		fmt.Fprintf(&b, "from %s", traceName(s.Hello))
+		b = append(b, " ("+addressLiteral(s)+")"...)
 	}
-	fmt.Fprintf(&b, " by %s with %s", hostname, s.Protocol(tx.Envelope.SMTPUTF8))
+	b = append(b, " by "+hostname+" with "+s.Protocol(tx.Envelope.SMTPUTF8)...)
 	if s.TLS != nil {
-		fmt.Fprintf(&b, " (%s)", DescribeTLS(s.TLS))
+		b = append(b, " ("+DescribeTLS(s.TLS)+")"...)
 	}
-	fmt.Fprintf(&b, " id %s", tx.ID)
+	b = append(b, " id "+tx.ID...)
 	// RFC 5321, section 7.2: a copy for several recipients does not disclose them.
 	if len(tx.Envelope.Recipients) == 1 {
-		fmt.Fprintf(&b, " for %s", tx.Envelope.Recipients[0].Mailbox.Path())
+		b = append(b, " for "+tx.Envelope.Recipients[0].Mailbox.Path()...)
 	}
-	fmt.Fprintf(&b, "; %s", tx.Received.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
-	return NewField("Received", b.String())
+	b = append(b, "; "...)
+	b = tx.Received.AppendFormat(b, time.RFC1123Z)
+	return NewField("Received", string(b))
 }
 
 // traceName is a claimed host name, or what stands for one that is none.
