@@ -1,0 +1,70 @@
+package smtpserver
+
+import (
+	"net/netip"
+	"sync"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+// A crowd is the set of open sessions and its limits.
+type crowd struct {
+	maxTotal, maxPerIP int // 0 is no limit
+
+	mu    sync.Mutex
+	all   map[*session]struct{}
+	perIP map[netip.Prefix]int
+}
+
+// enter adds a session, or says why not.
+func (c *crowd) enter(s *session) *appliance.Reply {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all, c.perIP = make(map[*session]struct{}), make(map[netip.Prefix]int)
+	}
+	if c.maxTotal > 0 && len(c.all) >= c.maxTotal {
+		return errCrowded
+	}
+	key, known := neighbourhood(s.info.Client.Addr())
+	if known && c.maxPerIP > 0 && c.perIP[key] >= c.maxPerIP {
+		return errCrowdedIP
+	}
+	c.all[s] = struct{}{}
+	if known {
+		c.perIP[key]++
+	}
+	return nil
+}
+
+func (c *crowd) leave(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.all, s)
+	if key, known := neighbourhood(s.info.Client.Addr()); known {
+		if c.perIP[key]--; c.perIP[key] == 0 {
+			delete(c.perIP, key)
+		}
+	}
+}
+
+// each calls f for every session. f must not wait.
+func (c *crowd) each(f func(*session)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range c.all {
+		f(s)
+	}
+}
+
+// neighbourhood is what counts as one client: an IPv4 address, or the /64 that
+// one IPv6 customer commonly has. A unix socket has none.
+func neighbourhood(ip netip.Addr) (netip.Prefix, bool) {
+	ip = ip.Unmap().WithZone("")
+	bits := 32
+	if ip.Is6() {
+		bits = 64
+	}
+	p, err := ip.Prefix(bits)
+	return p, err == nil
+}

@@ -1,0 +1,52 @@
+// Package smtpserver is the SMTP server behind every listener of Waxwing that
+// speaks SMTP: smtp, submission and submissions differ in a [Role].
+//
+// It implements RFC 5321 with PIPELINING (RFC 2920), SIZE (RFC 1870),
+// 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034), SMTPUTF8 (RFC 6531),
+// DSN (RFC 3461), CHUNKING (RFC 3030, without BINARYMIME), LIMITS (RFC 9422),
+// STARTTLS (RFC 3207) or implicit TLS (RFC 8314), and AUTH (RFC 4954) with
+// PLAIN and LOGIN. It is our own engine; docs/go-smtp.md says why.
+//
+// # States of a session
+//
+//	          EHLO/HELO       MAIL          RCPT 250       DATA, BDAT
+//	connected ─────────▶ ready ────▶ mail ─────────▶ rcpt ──────────▶ content
+//	                       ▲                                             │
+//	                       └── reply to the content, RSET, EHLO ◀────────┘
+//
+// A command in a state that it does not belong to is answered 503 and changes
+// nothing. STARTTLS leads back to connected: nothing that was said before
+// counts afterwards. One goroutine serves one session; a chunked message is
+// read by it too, inside the reader that the pipeline holds, so that there is
+// never a second one to wait for.
+//
+// # Promises
+//
+//   - A line ends with CRLF. A message ends with CRLF.CRLF, and with nothing
+//     else. A message with a bare CR, a bare LF, a NUL or a line of more than
+//     998 octets is read to its true end and refused (550 5.6.0), so that no
+//     server behind this one can see a second message in it.
+//   - What follows a rejected BDAT is either consumed or the connection is
+//     closed: a chunk is never taken for a command.
+//   - A client that talks when it must listen (before the greeting, after
+//     EHLO, DATA, AUTH or STARTTLS) gets 554 5.5.0 and is disconnected.
+//   - A message that breaks off is never handed on as a whole one.
+//   - Credentials are taken under TLS only, without exception.
+//   - Replies never repeat what the client sent and never tell what broke.
+//
+// # Limits
+//
+// Connections (421), connections of one address (421; an IPv6 /64 is one
+// address), recipients (452), octets of a command line (500), of a message
+// (552), errors and idle commands on one connection (421 4.7.0, after a delay
+// that grows), the time to send one command line, the time between two octets
+// of a message, its average rate, and its total time (421 4.4.2). A session
+// costs one goroutine and about 24 KiB.
+//
+// # Failure
+//
+// An error that carries no [appliance.Reply] is our own fault: 451, and the
+// client keeps the message. A panic ends one session with 421. Stop sends 421
+// to whoever is not sending a message, lets messages under way finish, and cuts
+// everything when its context ends.
+package smtpserver

@@ -1,0 +1,89 @@
+package smtpserver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/emersion/go-sasl"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+// A mechanism is the server's side of one SASL exchange (RFC 4422). Next is
+// given nil when the client sent no initial response.
+type mechanism = sasl.Server
+
+// mechanisms are the ones offered, all of them under TLS only.
+var mechanisms = map[string]func(*login) mechanism{
+	sasl.Plain: func(l *login) mechanism {
+		return sasl.NewPlainServer(func(authzid, user, password string) error {
+			return l.verify(authzid, user, appliance.NewSecret(password))
+		})
+	},
+	sasl.Login: func(l *login) mechanism { return &loginMechanism{login: l} },
+}
+
+// mechanismNames is the order in which they are announced.
+func mechanismNames() []string { return []string{sasl.Plain, sasl.Login} }
+
+// A login asks the pipeline once whether a user is who he says he is.
+type login struct {
+	s        *session
+	ctx      context.Context //nolint:containedctx // lives as long as one AUTH command
+	p        *appliance.Pipeline
+	identity appliance.Identity
+}
+
+// maxUser is the longest user name taken, in octets.
+const maxUser = 320
+
+// verify refuses what no authenticator should be bothered with, and asks.
+func (l *login) verify(authzid, user string, password appliance.Secret) (err error) {
+	switch {
+	case authzid != "" && authzid != user:
+		// RFC 4616, section 2: to act as somebody else is a privilege that
+		// nobody has here.
+		return appliance.ErrBadCredentials
+	case user == "" || len(user) > maxUser || !printableUTF8(user):
+		return appliance.ErrBadCredentials
+	case password.Reveal() == "" || !utf8.ValidString(password.Reveal()):
+		// Some directories take an empty password for an anonymous bind, and
+		// anonymous for success (RFC 4513, section 5.1.2).
+		return appliance.ErrBadCredentials
+	}
+	l.identity, err = l.p.Authenticate(l.ctx, l.s.info, user, password)
+	return err
+}
+
+// loginMechanism is LOGIN, which has no RFC and which Outlook and many devices
+// need: two prompts, two answers. The user may come as initial response.
+type loginMechanism struct {
+	*login
+	asked bool
+	user  *string
+}
+
+var errLoginOver = errors.New("LOGIN: response after the end")
+
+// Next implements sasl.Server.
+func (m *loginMechanism) Next(response []byte) (challenge []byte, done bool, err error) {
+	switch {
+	case response == nil && !m.asked:
+		m.asked = true
+		return []byte("Username:"), false, nil
+	case m.login == nil:
+		return nil, false, errLoginOver
+	case m.user == nil:
+		user := string(response)
+		m.user = &user
+		return []byte("Password:"), false, nil
+	}
+	l := m.login
+	m.login = nil
+	if slices.Contains(response, 0) {
+		return nil, false, errAuthSyntax
+	}
+	return nil, true, l.verify("", *m.user, appliance.NewSecret(string(response)))
+}
