@@ -24,6 +24,10 @@ func Kinds() []Kind {
 	return []Kind{KindListener, KindAuth, KindCheck, KindRewrite, KindSigner, KindRelay, KindStore, KindTLS}
 }
 
+// Role is the interface that the modules of a kind implement; nil for
+// KindPipeline and for what is no kind.
+func (k Kind) Role() reflect.Type { return roles[k] }
+
 // A Registration describes a module type: the block `relay "mx" "internet" {}`
 // is made by the Registration with Kind "relay" and Name "mx".
 type Registration struct {

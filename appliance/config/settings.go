@@ -1,0 +1,161 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+// settings decodes and checks the top level of the file.
+func (l *loader) settings(body *hclsyntax.Body) {
+	top := &hclsyntax.Body{Attributes: body.Attributes, SrcRange: body.SrcRange, EndRange: body.EndRange}
+	for _, b := range body.Blocks {
+		if l.settingsSchema.block(b.Type) != nil {
+			top.Blocks = append(top.Blocks, b)
+		}
+	}
+	l.top = top
+	d := l.decoder("", nil)
+	d.body(reflect.ValueOf(&l.set).Elem(), top, l.settingsSchema, place{})
+	l.hostname(d.failed)
+	if l.set.DataDir == "" {
+		l.set.DataDir = l.opts.DataDir
+	}
+	for _, p := range checkSettings(&l.set) {
+		l.blameSetting(p)
+	}
+}
+
+// blameSetting reports a setting that makes no sense, where it is written.
+func (l *loader) blameSetting(p appliance.AttrError) {
+	where := locate(l.top, strings.Split(p.Attr, "."))
+	l.errorf(place{span: where}, "invalid "+p.Attr, "%s", p.Msg)
+}
+
+// hostname fills in the name of the machine and checks the name.
+func (l *loader) hostname(failed bool) {
+	attr, written := l.top.Attributes["hostname"]
+	var at place
+	if written {
+		at.span = spanOf(attr.Expr.Range())
+	}
+	if !written {
+		name, err := l.opts.Hostname()
+		if err != nil {
+			l.errorf(at, "missing hostname", "The name of this machine cannot be found out (%v). Write hostname = \"mail.example.com\".", err)
+			return
+		}
+		l.set.Hostname = name
+	} else if failed && l.set.Hostname == "" {
+		return // said already
+	}
+	name, err := appliance.ParseDomain(l.set.Hostname)
+	switch {
+	case err != nil:
+		l.errorf(at, "invalid hostname", "%q is not a host name: %v. Write hostname = \"mail.example.com\".", l.set.Hostname, err)
+	case !strings.Contains(name, "."):
+		l.warnf(at, "the host name has no domain", "Other servers will not trust %q. Write the name that DNS has for this server: hostname = \"mail.example.com\".", name)
+	}
+	if err == nil {
+		l.set.Hostname = name
+	}
+}
+
+// checkSettings returns what makes no sense in the settings, in the order of
+// their fields.
+func checkSettings(s *appliance.Settings) []appliance.AttrError {
+	var all []appliance.AttrError
+	report := func(attr, msg string, args ...any) {
+		all = append(all, appliance.AttrError{Attr: attr, Msg: fmt.Sprintf(msg, args...)})
+	}
+	oneOf := func(attr, got string, words ...string) {
+		if slices.Contains(words, got) {
+			return
+		}
+		words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+		var quoted []string
+		for _, w := range words {
+			quoted = append(quoted, fmt.Sprintf("%q", w))
+		}
+		report(attr, "%q is not one of %s.%s", got, list(quoted), didYouMean(got, words))
+	}
+	oneOf("mode", s.Mode, appliance.ModeLive, appliance.ModeCapture)
+	oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")
+	oneOf("log.format", s.Log.Format, "", "json", "console")
+	for _, what := range s.Log.Redact {
+		oneOf("log.redact", what, "address")
+	}
+	checkAddress(report, "metrics.address", s.Metrics.Address)
+	checkAddress(report, "admin.address", s.Admin.Address)
+	if a := s.Admin.Address; a != "" && !strings.HasPrefix(a, "unix:") && s.Admin.Token.Reveal() == "" {
+		report("admin.address", "Everybody who reaches %s could change the queue: write a token as well, token = env(\"ADMIN_TOKEN\"), or use \"unix:/path\".", a)
+	}
+	checkLimits(report, &s.Limits)
+	checkQueue(report, &s.Queue)
+	return all
+}
+
+type reporter func(attr, msg string, args ...any)
+
+func checkAddress(report reporter, attr, address string) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		if path == "" {
+			report(attr, "The path is missing: write \"unix:/run/waxwing/socket\".")
+		}
+		return
+	}
+	if address == "" {
+		return
+	}
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		report(attr, "%q is not an address to listen on. Write \"127.0.0.1:9090\" or \"unix:/path\".", address)
+	}
+}
+
+// The smallest limits that leave a working mail server.
+const (
+	minMessageSize = 64 << 10 // RFC 5321, section 4.5.3.1.7: 64K octets, header included
+	minHeaderSize  = 16 << 10
+)
+
+func checkLimits(report reporter, l *appliance.Limits) {
+	if l.MaxMessageSize < minMessageSize {
+		report("limits.max_message_size", "It is %s and must be at least 64KiB (RFC 5321, section 4.5.3.1.7).", l.MaxMessageSize)
+	}
+	if l.MaxHeader < minHeaderSize {
+		report("limits.max_header", "It is %s and must be at least 16KiB.", l.MaxHeader)
+	}
+	for _, n := range []struct {
+		attr string
+		n    int
+	}{
+		{"max_recipients", l.MaxRecipients}, {"max_hops", l.MaxHops},
+		{"max_connections", l.MaxConnections}, {"max_connections_per_ip", l.MaxConnectionsPerIP},
+	} {
+		atLeastOne(report, "limits."+n.attr, n.n)
+	}
+}
+
+func checkQueue(report reporter, q *appliance.QueueSettings) {
+	if q.Lifetime <= 0 {
+		report("queue.lifetime", "It must be more than 0, or nothing would be tried twice: write \"5d\".")
+	}
+	if q.Lifetime > 0 && q.WarnAfter >= q.Lifetime {
+		report("queue.warn_after", "It is %s, and a message is given up after %s. Write a shorter time, or \"0\" for never.",
+			appliance.FormatDuration(q.WarnAfter), appliance.FormatDuration(q.Lifetime))
+	}
+	atLeastOne(report, "queue.concurrency", q.Concurrency)
+	atLeastOne(report, "queue.destination_concurrency", q.DestinationConcurrency)
+}
+
+func atLeastOne(report reporter, attr string, n int) {
+	if n < 1 {
+		report(attr, "It is %d and must be at least 1.", n)
+	}
+}

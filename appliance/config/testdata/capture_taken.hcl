@@ -1,0 +1,3 @@
+# The address of the relay that keeps everything is taken.
+mode = "capture"
+relay "mx" "captured" {}

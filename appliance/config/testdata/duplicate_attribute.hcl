@@ -1,0 +1,4 @@
+# HCL itself finds this.
+relay "mx" "internet" {}
+hostname = "a.example.com"
+hostname = "b.example.com"

@@ -1,0 +1,2 @@
+# Nor is this one.
+hostname = "localhost"

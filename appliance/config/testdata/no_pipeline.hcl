@@ -1,0 +1,2 @@
+# The process starts and says what is missing.
+relay "mx" "internet" {}

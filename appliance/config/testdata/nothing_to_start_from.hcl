@@ -1,0 +1,2 @@
+# No host name, no directory; capture mode without a relay that captures.
+mode = "capture"

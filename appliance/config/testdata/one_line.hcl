@@ -1,0 +1,2 @@
+# A block on one line needs a space between its items.
+log {level = "info",format = "json"}

@@ -1,0 +1,23 @@
+# Settings that make no sense.
+hostname = "not a name"
+mode     = "catch"
+log {
+  level  = "warning"
+  format = "xml"
+  redact = ["adress"]
+}
+metrics { address = "9090" }
+admin { address = "0.0.0.0:9091" }
+limits {
+  max_message_size       = "1KiB"
+  max_header             = 10
+  max_recipients         = 0
+  max_hops               = -1
+  max_connections        = 0
+  max_connections_per_ip = 0
+}
+queue {
+  lifetime                = "0"
+  concurrency             = 0
+  destination_concurrency = 0
+}

@@ -1,0 +1,5 @@
+# Syntax errors, beside secrets.
+relay "smarthost" "ses" {
+  address  = "a
+  password = "marker-literal"
+}

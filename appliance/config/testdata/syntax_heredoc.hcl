@@ -1,0 +1,8 @@
+# A secret over several lines, with a mistake within.
+relay "smarthost" "ses" {
+  password = <<EOT
+marker-one
+marker-two ${
+marker-three
+EOT
+}
