@@ -1,0 +1,38 @@
+// Package admin is the way of people and programs to a running appliance: an
+// HTTP server on a unix socket, and the client that the waxwing commands use.
+//
+// # Who may ask
+//
+// The unix socket has mode 0600: who may open it is decided by the file
+// system, and there is nothing else to configure. A TCP address needs a
+// bearer token, which every request carries; without one the server does not
+// load ([CheckSettings]).
+//
+// No browser has any business here. A request is refused with 403 when it
+// carries Origin or a Sec-Fetch field, or, on TCP, when its Host is neither an
+// IP address, nor localhost, nor the name of the server: that is what DNS
+// rebinding looks like. A POST has the content type its path asks for (415),
+// at most 1 MiB, or for a message limits.max_message_size (413), and must
+// arrive in time (408). A path is taken as it is written or not at all (404).
+//
+// # What can be asked
+//
+//	GET  /livez                the process answers
+//	GET  /readyz               200 when mail can be accepted, signed and stored; 503 and the reasons
+//	GET  /metrics              Prometheus text format
+//	GET  /v1/version           Version
+//	GET  /v1/posture           appliance.Posture: what the server does for whom
+//	POST /v1/reload            ReloadRequest → Reloaded
+//	POST /v1/stop              202; the server drains and ends
+//	GET  /v1/queue             QueuePage; id, sender, recipient, destination, held and limit select
+//	GET  /v1/queue/{id}        QueuedMessage
+//	POST /v1/queue/change      ChangeRequest → Changed
+//	POST /v1/send              a message (RFC 5322); from, to…, pipeline and wait in the query → Sent
+//	GET  /v1/events            JSON lines of Event as mail is handled; id selects one message
+//	GET  /v1/captured          CapturedPage
+//	GET  /v1/captured/{id}     the message
+//
+// The first three are also served, without a token, on metrics.address, and
+// nothing else is. Every other answer is JSON; an error is an [Error]. No
+// answer holds a secret: none is ever handed to this package.
+package admin

@@ -1,0 +1,12 @@
+package admin
+
+import (
+	"io"
+	"time"
+)
+
+// SetReadTimeout makes the server less patient than a test is.
+func (s *Server) SetReadTimeout(d time.Duration) { s.http.ReadTimeout = d }
+
+// NewLineReader is newLineReader.
+func NewLineReader(r io.Reader) io.Reader { return newLineReader(r) }

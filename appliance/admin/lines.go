@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+// maxLine is the longest line of a message, without its end (RFC 5322,
+// section 2.1.1).
+const maxLine = 998
+
+// What a message must not hold; a line end of the client's system is fine.
+var (
+	errBareCR   = appliance.NewReply(550, 6, 0, "The message holds a CR that ends no line, or a NUL: encode it as quoted-printable or base64")
+	errLongLine = appliance.NewReply(550, 6, 0, "The message has a line of more than 998 octets: encode it as quoted-printable or base64")
+)
+
+// A lineReader reads a message as a program hands it in, with LF or CRLF at
+// the end of a line, and gives it the form that the pipeline takes: CRLF ends
+// a line, there is no other CR or LF, and no NUL (RFC 5321, section 2.3.8).
+type lineReader struct {
+	r    *bufio.Reader
+	line []byte // what is left of the current line
+	buf  []byte
+	err  error // stays: who reads on gets it again
+}
+
+func newLineReader(r io.Reader) io.Reader {
+	return &lineReader{r: bufio.NewReaderSize(r, 32<<10), buf: make([]byte, 0, maxLine+2)}
+}
+
+// Read implements io.Reader.
+func (l *lineReader) Read(p []byte) (int, error) {
+	if len(l.line) == 0 && l.err == nil {
+		l.err = l.next()
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	n := copy(p, l.line)
+	l.line = l.line[n:]
+	return n, nil
+}
+
+// next reads one line. A last line that has no end is given one.
+func (l *lineReader) next() error {
+	l.buf = l.buf[:0]
+	for {
+		c, err := l.r.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF) && len(l.buf) > 0:
+			return l.end()
+		case err != nil:
+			return readError(err)
+		case c == '\n':
+			return l.end()
+		case c == '\r' && l.followedByLF():
+			continue
+		case c == '\r' || c == 0:
+			return errBareCR
+		case len(l.buf) == maxLine:
+			return errLongLine
+		}
+		l.buf = append(l.buf, c)
+	}
+}
+
+func (l *lineReader) end() error {
+	l.buf = append(l.buf, '\r', '\n')
+	l.line = l.buf
+	return nil
+}
+
+func (l *lineReader) followedByLF() bool {
+	next, err := l.r.Peek(1)
+	return err == nil && next[0] == '\n'
+}
+
+// readError makes the error of a body that is too large the reply it means.
+func readError(err error) error {
+	if big, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return appliance.ErrTooLarge.With(big)
+	}
+	return err
+}

@@ -1,0 +1,118 @@
+package admin_test
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/admin"
+)
+
+func TestUnixSocketIsPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deep", "a.sock")
+	l, err := admin.Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode of the socket is %v", fi.Mode())
+	}
+	if dir, err := os.Stat(filepath.Dir(path)); err != nil || dir.Mode().Perm() != 0o700 {
+		t.Errorf("directory: %v, %v", dir.Mode(), err)
+	}
+	check(t, l.Close())
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	check(t, dead.Close())
+	l, err := admin.Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, l.Close())
+}
+
+// TestSuccessorKeepsItsSocket: whoever closes late does not remove what
+// another has put in the same place.
+func TestSuccessorKeepsItsSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	old, err := admin.Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, os.Remove(path))
+	next, err := admin.Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, old.Close())
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the socket of the successor is gone: %v", err)
+	}
+	check(t, next.Close())
+}
+
+func TestListenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		file: "is no socket",
+		filepath.Join(dir, strings.Repeat("x", 100)): "too long",
+	} {
+		if _, err := admin.Listen("unix:" + path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
+		t.Errorf("the file was touched: %q, %v", b, err)
+	}
+}
+
+func TestCheckSettings(t *testing.T) {
+	for _, c := range []struct{ address, token, attr string }{
+		{"", "", ""},
+		{"unix:/run/waxwing/admin.sock", "", ""},
+		{"unix:admin.sock", "", "admin.address"},
+		{"127.0.0.1:8026", "", "admin.token"},
+		{"127.0.0.1:8026", "short", "admin.token"},
+		{"127.0.0.1:8026", token, ""},
+		{"localhost", token, "admin.address"},
+	} {
+		s := appliance.AdminSettings{Address: c.address}
+		if c.token != "" {
+			s.Token = appliance.NewSecret(c.token)
+		}
+		err := admin.CheckSettings(s)
+		attr := ""
+		if e, ok := errors.AsType[*appliance.AttrError](err); ok {
+			attr = e.Attr
+		}
+		if attr != c.attr || (err == nil) != (c.attr == "") {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if err != nil && c.token != "" && strings.Contains(err.Error(), c.token) {
+			t.Errorf("the token is in the error: %v", err)
+		}
+	}
+}
