@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -75,6 +76,15 @@ func (s Schedule) Wait(attempt int, r *rand.Rand) time.Duration {
 	return wait + time.Duration(r.Float64()*retryJitter*float64(wait))
 }
 
+// Longest is the longest wait that the schedule can lead to, jitter included.
+func (s Schedule) Longest() time.Duration {
+	var longest time.Duration
+	for _, st := range s.steps {
+		longest = max(longest, st.wait)
+	}
+	return longest + time.Duration(retryJitter*float64(longest))
+}
+
 func (s Schedule) at(attempt int) time.Duration {
 	for _, st := range s.steps {
 		if st.times == 0 || attempt <= st.times {
@@ -115,19 +125,20 @@ func ParseDuration(text string) (time.Duration, error) {
 	if text == "0" {
 		return 0, nil
 	}
+	const day = 24 * time.Hour
 	rest, days := text, time.Duration(0)
 	if n, after, ok := strings.Cut(text, "d"); ok {
-		k, err := strconv.ParseUint(n, 10, 16)
-		if err != nil {
+		k, err := strconv.ParseUint(n, 10, 32)
+		if err != nil || k > uint64(math.MaxInt64/day) {
 			return 0, bad
 		}
-		rest, days = after, time.Duration(k)*24*time.Hour
+		rest, days = after, time.Duration(k)*day
 		if rest == "" {
 			return days, nil
 		}
 	}
 	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || d > math.MaxInt64-days {
 		return 0, bad
 	}
 	return days + d, nil
