@@ -1,0 +1,78 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+const (
+	// firstLimit is how many deliveries at a time a destination begins with.
+	firstLimit = 2
+	// maxPause is the longest time for which a next hop that could not be
+	// reached is left alone. It bounds how long mail waits after an outage.
+	maxPause = 5 * time.Minute
+)
+
+// health is what the latest attempts say about a next hop.
+type health struct {
+	limit    int       // deliveries at a time, as far as the next hop is concerned
+	failures int       // times in a row that it could not be reached
+	since    time.Time // of the last of them
+	until    time.Time // left alone until then
+	result   appliance.Result
+}
+
+// A sign is what one attempt says about the next hop.
+type sign int
+
+const (
+	silent  sign = iota // nothing: the fault was ours, or in the message
+	answers             // it has answered
+	busy                // it has answered that it has enough (421)
+	dead                // no answer for any recipient
+)
+
+// read finds the sign in the results of one attempt.
+func read(results []appliance.Result) sign {
+	if len(results) == 0 {
+		return silent
+	}
+	s := dead
+	for i := range results {
+		r := &results[i]
+		switch {
+		case r.Remote && r.Reply.Code == 421: // RFC 5321, section 3.8: closing the channel
+			return busy
+		case r.Remote || r.Reply.Positive():
+			s = answers
+		case r.Reply.Permanent() && s == dead:
+			s = silent
+		}
+	}
+	return s
+}
+
+// note takes the sign of an attempt that began at the given time. pause is for
+// a next hop that could not be reached.
+func (h *health) note(s sign, r appliance.Result, began, now time.Time, pause time.Duration) {
+	switch s {
+	case answers:
+		*h = health{limit: h.limit + 1}
+	case busy:
+		*h = health{limit: max(1, h.limit/2)}
+	case dead:
+		h.limit = 1
+		if h.failures > 0 && began.Before(h.since) {
+			return // went out together with the one that counted
+		}
+		h.failures++
+		h.since, h.until, h.result = now, now.Add(min(pause, maxPause)), r
+	}
+}
+
+// down says whether the next hop is being left alone. A time further ahead
+// than a pause can be is from before the clock was put back.
+func (h *health) down(now time.Time) bool {
+	return now.Before(h.until) && h.until.Sub(now) <= maxPause
+}

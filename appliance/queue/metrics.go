@@ -1,0 +1,68 @@
+package queue
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// metrics are what the queue counts. What becomes of recipients is counted by
+// the readers of its events, and numbers of messages are the store's business.
+type metrics struct {
+	reports     prometheus.Counter
+	storeErrors prometheus.Counter
+	panics      prometheus.Counter
+}
+
+func newMetrics(e *engine) *metrics {
+	m := &metrics{
+		reports: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "waxwing_queue_reports_total",
+			Help: "Delivery status notifications that were queued.",
+		}),
+		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "waxwing_queue_store_errors_total",
+			Help: "Calls of the store that failed.",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "waxwing_queue_panics_total",
+			Help: "Panics of modules during delivery. Each deferred one message.",
+		}),
+	}
+	all := []prometheus.Collector{
+		m.reports, m.storeErrors, m.panics,
+		e.gauge("waxwing_queue_destinations", "Destinations that have mail waiting or in flight.",
+			func() int { return len(e.dests) }),
+		e.gauge("waxwing_queue_in_flight", "Deliveries that are being attempted or settled.",
+			func() int { return e.running }),
+		e.gauge("waxwing_queue_destinations_down", "Destinations that are left alone because they could not be reached.",
+			e.down),
+	}
+	if e.house.Metrics == nil {
+		return m
+	}
+	for _, c := range all {
+		if err := e.house.Metrics.Register(c); err != nil {
+			e.house.Log.Error("a metric of the queue is not registered", zap.Error(err))
+		}
+	}
+	return m
+}
+
+// gauge is a gauge of the engine's state; value is called with mu held.
+func (e *engine) gauge(name, help string, value func() int) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return float64(value())
+	})
+}
+
+func (e *engine) down() (n int) {
+	now := e.now()
+	for _, d := range e.dests {
+		if d.health.down(now) {
+			n++
+		}
+	}
+	return n
+}

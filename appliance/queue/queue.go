@@ -1,0 +1,195 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+// New returns the engine. It does nothing before Start, but takes messages.
+func New(in appliance.EngineContext) appliance.Engine {
+	if in.Log == nil {
+		in.Log = zap.NewNop()
+	}
+	if in.Events == nil {
+		in.Events = appliance.EventFunc(func(appliance.Event) {})
+	}
+	if in.Rand == nil {
+		in.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	e := &engine{
+		house:    in,
+		settings: in.Settings,
+		clock:    newClock(in.Now),
+		dests:    make(map[string]*destination),
+		working:  make(map[appliance.DeliveryKey]bool),
+		wake:     make(chan struct{}, 1),
+	}
+	e.metrics = newMetrics(e)
+	return e
+}
+
+type engine struct {
+	house   appliance.EngineContext // Settings and Rand: see below
+	metrics *metrics
+	clock   clock         // used by run only, but for clock.now
+	wake    chan struct{} // holds one element when run has to look again
+
+	mu       sync.Mutex
+	settings appliance.QueueSettings
+	dests    map[string]*destination
+	agenda   agenda         // destinations that wait for their time
+	turns    []*destination // destinations with work to begin, in turn
+	running  int            // attempts in flight
+	working  map[appliance.DeliveryKey]bool
+	store    storeState
+	scan     scanState
+
+	random sync.Mutex // guards house.Rand
+
+	// leasing is held while the store leases, and while a change needs that
+	// it does not.
+	leasing sync.Mutex
+
+	// loop ends when the engine stops; attempts is cancelled when the time to
+	// stop is over.
+	stopLoop     context.CancelFunc
+	attempts     context.Context
+	stopAttempts context.CancelFunc
+	loop         sync.WaitGroup // run and scans
+	workers      sync.WaitGroup
+}
+
+var _ appliance.Engine = (*engine)(nil)
+
+func (e *engine) now() time.Time { return e.clock.now().Round(0) }
+
+// Start looks what waits in the store and begins to deliver it.
+func (e *engine) Start(ctx context.Context) error {
+	if err := e.look(ctx); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	var loop context.Context
+	loop, e.stopLoop = context.WithCancel(context.Background())
+	e.attempts, e.stopAttempts = context.WithCancel(context.Background())
+	e.loop.Go(func() { e.run(loop) })
+	return nil
+}
+
+// stopGrace is how long Stop waits for attempts that it has cancelled.
+const stopGrace = 5 * time.Second
+
+// Stop begins no more attempts and waits for those in flight until ctx ends.
+// Then it cuts them off: they are put back and count as not made.
+func (e *engine) Stop(ctx context.Context) error {
+	if e.stopLoop == nil {
+		return nil
+	}
+	e.stopLoop()
+	e.loop.Wait()
+	e.putBackReady()
+
+	finished := make(chan struct{})
+	go func() {
+		e.workers.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+	}
+	e.stopAttempts()
+	select {
+	case <-finished:
+		return nil
+	case <-time.After(stopGrace):
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return fmt.Errorf("queue: %d deliveries did not end in time", e.running)
+	}
+}
+
+// Draft implements [appliance.Spool].
+func (e *engine) Draft(ctx context.Context) (appliance.Draft, error) {
+	return e.house.Store.Draft(ctx)
+}
+
+// Commit implements [appliance.Spool]: what is durable is attempted at once.
+func (e *engine) Commit(ctx context.Context, msgs ...appliance.Accepted) error {
+	if err := e.house.Store.Commit(ctx, msgs...); err != nil {
+		return err
+	}
+	e.expect(msgs)
+	return nil
+}
+
+// expect notes what has been added to the store.
+func (e *engine) expect(msgs []appliance.Accepted) {
+	now := e.now()
+	e.mu.Lock()
+	for i := range msgs {
+		for j := range msgs[i].Deliveries {
+			d := &msgs[i].Deliveries[j]
+			e.expectOne(d.Destination, d.Due, now)
+		}
+	}
+	e.mu.Unlock()
+	e.nudge()
+}
+
+// expectOne is called with mu held.
+func (e *engine) expectOne(name string, due, now time.Time) {
+	d := e.destination(name)
+	d.expect(due, now)
+	e.place(d, now)
+}
+
+// destination returns the record of a destination; mu is held.
+func (e *engine) destination(name string) *destination {
+	d := e.dests[name]
+	if d == nil {
+		d = newDestination(name)
+		e.dests[name] = d
+	}
+	return d
+}
+
+// nudge makes run look again.
+func (e *engine) nudge() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Configure implements [appliance.Engine]. What was found out about next hops
+// is forgotten: their names may mean something else now.
+func (e *engine) Configure(s appliance.QueueSettings) {
+	e.mu.Lock()
+	e.settings = s
+	for _, d := range e.dests {
+		d.health = health{limit: max(d.health.limit, firstLimit)}
+	}
+	e.scan.soon(e.now())
+	e.mu.Unlock()
+	e.nudge()
+}
+
+func (e *engine) queueSettings() appliance.QueueSettings {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.settings
+}
+
+// retryWait is the wait after the attempt-th attempt, with jitter.
+func (e *engine) retryWait(s appliance.Schedule, attempt int) time.Duration {
+	e.random.Lock()
+	defer e.random.Unlock()
+	return s.Wait(max(1, attempt), e.house.Rand)
+}

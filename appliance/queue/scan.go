@@ -1,0 +1,197 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+const (
+	// scanPeriod is how often all destinations are listed anew: deliveries
+	// can become due without the engine being told, by another node or by a
+	// lease that ran out.
+	scanPeriod = time.Minute
+	// A scan that is wanted waits for others to want it too, and takes at
+	// most one part in scanShare of the time.
+	scanDelay = time.Second
+	scanShare = 20
+)
+
+// scanState says when the destinations are listed next. It is guarded by
+// engine.mu.
+type scanState struct {
+	due        time.Time
+	inProgress bool
+	number     uint64
+	failures   int
+	ended      time.Time
+	cost       time.Duration
+	rewound    bool // the clock has gone back: everything is to be made due
+}
+
+// want asks for a scan before long.
+func (s *scanState) want(now time.Time) {
+	at := now.Add(scanDelay)
+	if rested := s.ended.Add(scanShare * s.cost); rested.After(at) {
+		at = rested
+	}
+	if at.Before(s.due) {
+		s.due = at
+	}
+}
+
+// soon asks for a scan now.
+func (s *scanState) soon(now time.Time) {
+	if now.Before(s.due) {
+		s.due = now
+	}
+}
+
+// startScan begins a scan if it is time, beside the attempts.
+func (e *engine) startScan(ctx context.Context) {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.scan.inProgress || now.Before(e.scan.due) {
+		return
+	}
+	e.scan.inProgress = true
+	e.scan.due = now.Add(scanPeriod)
+	e.loop.Go(func() {
+		err := e.look(ctx)
+		e.endScan(ctx, err, now)
+	})
+}
+
+func (e *engine) endScan(ctx context.Context, err error, began time.Time) {
+	now := e.now()
+	e.mu.Lock()
+	s := &e.scan
+	s.inProgress, s.ended, s.cost = false, now, max(0, now.Sub(began))
+	switch {
+	case err == nil:
+		s.failures = 0
+	case ctx.Err() == nil:
+		s.failures++
+		s.due = now.Add(backoff(s.failures))
+		e.metrics.storeErrors.Inc()
+		if s.failures == 1 {
+			e.house.Log.Error("the store does not list its destinations; trying again", zap.Error(err))
+		}
+	}
+	e.mu.Unlock()
+	e.nudge()
+}
+
+// look lists the destinations of the store and takes their times over.
+func (e *engine) look(ctx context.Context) error {
+	if err := e.afterRewind(ctx); err != nil {
+		return err
+	}
+	number, impossible := e.beginLook()
+	var late []string
+	for due, err := range e.house.Store.Destinations(ctx) {
+		if err != nil {
+			return err
+		}
+		if due.Due.After(impossible) {
+			late = append(late, due.Destination)
+		}
+		e.found(due, number)
+	}
+	e.forget()
+	return e.hurry(ctx, late)
+}
+
+// beginLook returns the number of the scan, and a time after which nothing
+// can be due that was scheduled by the clock and the settings of now.
+func (e *engine) beginLook() (number uint64, impossible time.Time) {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.scan.number++
+	for _, d := range e.dests {
+		d.unsure = false
+	}
+	if e.scan.due.IsZero() {
+		e.scan.due = now.Add(scanPeriod)
+	}
+	longest := e.settings.Retry.Longest()
+	return e.scan.number, now.Add(longest + jumpBack)
+}
+
+func (e *engine) found(due appliance.DestinationDue, number uint64) {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.destination(due.Destination)
+	d.seen = number
+	d.expect(due.Due, now)
+	d.unsure = true // there may be others behind the first
+	e.place(d, now)
+}
+
+// forget drops the records of destinations that have no mail any more.
+func (e *engine) forget() {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, d := range e.dests {
+		if d.seen != e.scan.number && d.idle(now) {
+			delete(e.dests, name)
+		}
+	}
+}
+
+// hurry makes destinations due that wait for a time which the schedule cannot
+// have set: the clock was put back while the server was down, or the schedule
+// has become shorter.
+func (e *engine) hurry(ctx context.Context, late []string) error {
+	held := false
+	for _, name := range late {
+		f := appliance.Filter{Destination: name, Held: &held}
+		if _, err := e.house.Store.Change(ctx, f, appliance.ChangeRetry); err != nil {
+			return err
+		}
+		now := e.now()
+		e.mu.Lock()
+		e.expectOne(name, now, now)
+		e.mu.Unlock()
+	}
+	return nil
+}
+
+// rewind is called when the clock has gone back. All times that were noted
+// are of no use any more.
+func (e *engine) rewind() {
+	e.house.Log.Warn("the clock has gone back; everything in the queue is tried now")
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, d := range e.agenda {
+		d.due, d.index = time.Time{}, -1
+	}
+	e.agenda = nil
+	e.store.retry = now
+	e.scan = scanState{due: now, rewound: true, number: e.scan.number, inProgress: e.scan.inProgress}
+}
+
+func (e *engine) afterRewind(ctx context.Context) error {
+	e.mu.Lock()
+	rewound := e.scan.rewound
+	e.mu.Unlock()
+	if !rewound {
+		return nil
+	}
+	held := false
+	if _, err := e.house.Store.Change(ctx, appliance.Filter{Held: &held}, appliance.ChangeRetry); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.scan.rewound = false
+	e.mu.Unlock()
+	return nil
+}

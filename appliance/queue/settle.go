@@ -1,0 +1,151 @@
+package queue
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+const (
+	// settleTime bounds one call of Store.Settle.
+	settleTime = time.Minute
+	// lastSettleTime bounds the last one, when the engine has to stop.
+	lastSettleTime = 3 * time.Second
+)
+
+// settle makes the outcome durable, and tries until it is or the engine has
+// to stop: what has been delivered and is not marked would be sent again
+// (PROMISES R3). It is false if the outcome is lost.
+func (e *engine) settle(a *attempt) bool {
+	outcome := appliance.Outcome{Key: a.leased.Key, Delivery: a.d, Reports: a.reports}
+	for failures := 0; ; {
+		last := e.attempts.Err() != nil
+		err := e.settleOnce(outcome, last)
+		if err == nil {
+			return true
+		}
+		failures++
+		e.metrics.storeErrors.Inc()
+		if failures == 1 {
+			e.house.Log.Error("the outcome of an attempt cannot be stored; trying until it can",
+				zap.String("id", string(a.leased.Key.ID)), zap.Error(err))
+		}
+		if last {
+			e.lost(a, err)
+			return false
+		}
+		e.pause(backoff(failures))
+	}
+}
+
+func (e *engine) settleOnce(o appliance.Outcome, last bool) error {
+	limit := settleTime
+	if last {
+		limit = lastSettleTime
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.attempts), limit)
+	defer cancel()
+	return e.house.Store.Settle(ctx, o)
+}
+
+// pause waits, but not longer than the engine may run.
+func (e *engine) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-e.attempts.Done():
+	}
+}
+
+// lost says what a person may see twice because the server stops before the
+// store works again.
+func (e *engine) lost(a *attempt, err error) {
+	delivered := 0
+	for i := range a.d.Recipients {
+		if a.fates[i].tried && a.d.Recipients[i].Status == appliance.Delivered {
+			delivered++
+		}
+	}
+	for _, r := range a.reports {
+		_ = r.Draft.Abort() // it was never promised to anybody
+	}
+	e.house.Log.Error("the outcome of an attempt is lost; the message will be attempted again",
+		zap.String("id", string(a.leased.Key.ID)), zap.Int("delivered_recipients", delivered), zap.Error(err))
+}
+
+// finish gives the slot back and tells what has happened.
+func (e *engine) finish(d *destination, a *attempt, settled bool) {
+	if settled {
+		a.tell()
+	}
+	now := e.now()
+	e.mu.Lock()
+	e.running--
+	d.running--
+	delete(e.working, a.leased.Key)
+	if settled && !a.d.Done() {
+		e.expectOne(a.d.Destination, a.d.Due, now)
+	}
+	e.place(d, now)
+	e.mu.Unlock()
+	if settled && len(a.reports) > 0 {
+		e.expect(a.reports)
+	}
+	e.nudge()
+}
+
+// putBackReady gives leased work back that was not begun when the engine
+// stops.
+func (e *engine) putBackReady() {
+	e.mu.Lock()
+	var outcomes []appliance.Outcome
+	for _, d := range e.dests {
+		for _, j := range d.ready {
+			outcomes = append(outcomes, appliance.Outcome{Key: j.Key, Delivery: j.Delivery})
+			delete(e.working, j.Key)
+		}
+		d.ready = nil
+	}
+	e.mu.Unlock()
+	if len(outcomes) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.attempts), lastSettleTime)
+	defer cancel()
+	if err := e.house.Store.Settle(ctx, outcomes...); err != nil {
+		e.house.Log.Warn("leased work cannot be put back; it is free again when its lease runs out", zap.Error(err))
+	}
+}
+
+// isDown returns the failure to share if the next hop is being left alone.
+func (e *engine) isDown(destination string) (appliance.Result, bool) {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.dests[destination]
+	if d == nil || !d.health.down(now) {
+		return appliance.Result{}, false
+	}
+	return d.health.result, true
+}
+
+// noJitter is a random source of nothing but zeros.
+type noJitter struct{}
+
+func (noJitter) Uint64() uint64 { return 0 }
+
+// learn takes over what an attempt says about the next hop.
+func (e *engine) learn(destination string, results []appliance.Result, began time.Time, s appliance.QueueSettings) {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.destination(destination)
+	pause := s.Retry.Wait(d.health.failures+1, rand.New(noJitter{}))
+	d.health.note(read(results), results[0], began, now, pause)
+	d.health.limit = min(d.health.limit, max(1, s.DestinationConcurrency))
+}

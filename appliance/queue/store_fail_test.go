@@ -1,0 +1,167 @@
+package queue
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+// TestSettleFails_R3: a message that is delivered and cannot be marked is not
+// sent again, however long it takes, and its lease running out changes nothing.
+func TestSettleFails_R3(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil).start()
+		h.store.set(func(s *fakeStore) { s.settleErr = appliance.ErrFull })
+		h.send("ann@example.com", "bob@example.org")
+		after(5 * time.Hour)
+		if n := len(h.relay.asked("example.org")); n != 1 {
+			t.Errorf("sent %d times", n)
+		}
+		if n := h.store.settles; n > 5*60+20 {
+			t.Errorf("%d attempts to settle in 5 h", n)
+		}
+		if n := h.logs.FilterMessageSnippet("cannot be stored").Len(); n != 1 {
+			t.Errorf("%d lines in the log", n)
+		}
+		if got := h.told(); len(got) != 0 {
+			t.Errorf("told before it was durable: %+v", got)
+		}
+		h.store.set(func(s *fakeStore) { s.settleErr = nil })
+		after(2 * time.Minute)
+		if got := h.told(); len(got) != 1 || got[0].Kind != appliance.EventDelivered {
+			t.Errorf("events %+v", got)
+		}
+		if n := len(h.store.left()); n != 0 {
+			t.Errorf("%d deliveries left", n)
+		}
+	})
+}
+
+// TestSettleFailsBounded: no more outcomes wait than there are slots.
+func TestSettleFailsBounded_R3(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, func(in *appliance.EngineContext) {
+			in.Settings.Concurrency, in.Settings.DestinationConcurrency = 10, 10
+		}).start()
+		h.store.set(func(s *fakeStore) { s.settleErr = appliance.ErrFull })
+		for range 200 {
+			h.send("ann@example.com", "bob@example.org")
+		}
+		after(time.Hour)
+		if n := len(h.relay.asked("example.org")); n > 10 {
+			t.Errorf("%d messages sent that cannot be marked", n)
+		}
+		h.store.set(func(s *fakeStore) { s.settleErr = nil })
+		after(10 * time.Minute)
+		if n := len(h.relay.asked("example.org")); n != 200 {
+			t.Errorf("%d messages sent, want each of 200 once", n)
+		}
+	})
+}
+
+// TestLeaseFails: no busy loop, one line in the log, and recovery.
+func TestLeaseFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil).start()
+		h.store.set(func(s *fakeStore) { s.leaseErr = errStore })
+		h.send("ann@example.com", "bob@example.org")
+		h.send("ann@example.com", "bob@example.net")
+		after(time.Hour)
+		if n := h.store.leases; n < 50 || n > 100 {
+			t.Errorf("asked the store %d times in an hour", n)
+		}
+		if n := h.logs.FilterMessageSnippet("gives no work").Len(); n != 1 {
+			t.Errorf("%d lines in the log", n)
+		}
+		h.store.set(func(s *fakeStore) { s.leaseErr = nil })
+		after(time.Minute)
+		if n := len(h.store.left()); n != 0 {
+			t.Errorf("%d deliveries left", n)
+		}
+	})
+}
+
+// TestScanFails: Start says so; later scans are tried again.
+func TestScanFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil)
+		h.store.scanErr = errStore
+		if err := h.engine.Start(t.Context()); err == nil {
+			t.Fatal("started")
+		}
+		h.store.scanErr = nil
+		h.start()
+		h.store.set(func(s *fakeStore) { s.scanErr = errStore })
+		after(time.Hour)
+		if n := h.logs.FilterMessageSnippet("does not list").Len(); n != 1 {
+			t.Errorf("%d lines in the log", n)
+		}
+		if n := h.store.scans; n > 90 {
+			t.Errorf("%d scans in an hour", n)
+		}
+	})
+}
+
+// TestStartFindsWork: what was in the store before is delivered, at its time,
+// although the store names only the first of each destination.
+func TestStartFindsWork(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil)
+		start := h.now()
+		for _, wait := range []time.Duration{time.Minute, 10 * time.Minute, 10*time.Minute + 30*time.Second, 3 * time.Hour} {
+			m := h.message("ann@example.com", "bob@example.org")
+			m.Deliveries[0].Due = start.Add(wait)
+			if err := h.store.Commit(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.start()
+		after(4 * time.Hour)
+		var got []time.Duration
+		for _, c := range h.relay.asked("example.org") {
+			got = append(got, c.at.Sub(start))
+		}
+		want := []time.Duration{time.Minute, 10 * time.Minute, 10*time.Minute + 30*time.Second, 3 * time.Hour}
+		if len(got) != len(want) {
+			t.Fatalf("attempts at %v, want %v", got, want)
+		}
+		for i := range want {
+			if got[i] != want[i] {
+				t.Errorf("attempts at %v, want %v", got, want)
+			}
+		}
+	})
+}
+
+// TestForeignWork: what another node puts into a shared store is found.
+func TestForeignWork(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil).start()
+		synctest.Wait()
+		if err := h.store.Commit(t.Context(), h.message("ann@example.com", "bob@example.org")); err != nil {
+			t.Fatal(err)
+		}
+		after(scanPeriod)
+		if n := len(h.store.left()); n != 0 {
+			t.Errorf("%d deliveries left", n)
+		}
+	})
+}
+
+// TestForgets: memory does not grow with destinations that are done.
+func TestForgets(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil).start()
+		for i := range 500 {
+			h.send("ann@example.com", "bob@"+string(rune('a'+i%26))+string(rune('a'+i/26))+".example")
+		}
+		after(2 * scanPeriod)
+		h.engine.mu.Lock()
+		defer h.engine.mu.Unlock()
+		if d, a, w := len(h.engine.dests), len(h.engine.agenda), len(h.engine.working); d+a+w != 0 {
+			t.Errorf("%d destinations, %d in the agenda, %d leases remembered", d, a, w)
+		}
+	})
+}
