@@ -1,0 +1,55 @@
+package disk
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// health says whether the store can still keep its promises. There is no way
+// back from a failure but a restart: it reads what really is on the disk.
+type health struct {
+	log     *zap.Logger
+	gauge   prometheus.Gauge
+	failure atomic.Pointer[error]
+	// closing ends pauses; it is closed by Stop.
+	closing chan struct{}
+	once    sync.Once
+}
+
+func (h *health) err() error {
+	if p := h.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fail takes note of the first failure, which it returns.
+func (h *health) fail(cause error) error {
+	err := fmt.Errorf("the store has failed and takes nothing until a restart: %w", cause)
+	if h.failure.CompareAndSwap(nil, &err) {
+		h.gauge.Set(1)
+		h.log.Error("the store has failed; nothing is accepted or delivered until waxwing is restarted. "+
+			"Check the disk first: see the log of the kernel", zap.Error(cause))
+	}
+	return h.err()
+}
+
+// pauseTime is how long work on a dead or full disk is held up, so that who
+// tries again at once, as Pebble's flush does, does not burn a processor.
+const pauseTime = time.Second
+
+func (h *health) pause() {
+	t := time.NewTimer(pauseTime)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-h.closing:
+	}
+}
+
+func (h *health) close() { h.once.Do(func() { close(h.closing) }) }

@@ -1,0 +1,130 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"go.uber.org/zap"
+)
+
+// What Pebble may use. A queue is written and removed more than it is read.
+const (
+	cacheSize    = 8 << 20  // octets of blocks read
+	memTableSize = 16 << 20 // octets of writes kept in memory until they are flushed
+	memTables    = 4        // before a writer has to wait for a flush
+	openFiles    = 256
+)
+
+// queueFormat is fixed, so that it is a decision to leave older versions of
+// Waxwing behind. Pebble refuses a queue of a newer format untouched.
+const queueFormat = pebble.FormatTableFormatV6
+
+func (s *Store) queueOptions() *pebble.Options {
+	g := *s.files
+	g.queue = true
+	o := &pebble.Options{
+		FS:                          &g,
+		CacheSize:                   cacheSize,
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: memTables,
+		MaxOpenFiles:                openFiles,
+		FormatMajorVersion:          queueFormat,
+		Logger:                      pebbleLog{s.log, s.health},
+		EventListener: &pebble.EventListener{
+			BackgroundError: s.backgroundError,
+			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.log.Error("queue file is damaged", zap.Stringer("where", i)) },
+		},
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// backgroundError is told of failed flushes and compactions. Nothing is lost
+// by them, since the log is still there; but a disk that cannot write a table
+// is no disk to promise anything on. A full disk passes.
+func (s *Store) backgroundError(err error) {
+	if isFull(err) || s.health.err() != nil {
+		return
+	}
+	if pebble.IsCorruptionError(err) {
+		s.log.Error("a file of the queue is damaged; it is repaired on the next start", zap.Error(err))
+		return
+	}
+	_ = s.health.fail(err)
+}
+
+// pebbleLog is Pebble's Logger. The default one ends the process on Fatalf.
+type pebbleLog struct {
+	log    *zap.Logger
+	health *health
+}
+
+// fatalCommit begins Pebble's message about a batch that could not be
+// committed. After it Pebble would report success.
+const fatalCommit = "pebble: fatal commit error"
+
+func (l pebbleLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+func (l pebbleLog) Errorf(format string, args ...any) { l.log.Warn(fmt.Sprintf(format, args...)) }
+
+// Fatalf makes the store fail. It returns to Pebble's own goroutines, which
+// from now on can change nothing on the disk; to a commit it must not return.
+func (l pebbleLog) Fatalf(format string, args ...any) {
+	err := l.health.fail(fmt.Errorf(format, args...))
+	if strings.HasPrefix(format, fatalCommit) {
+		panic(err)
+	}
+}
+
+// apply makes a batch durable. Concurrent calls share one fsync. If that
+// fails, so has the store.
+//
+// Pebble panics when it cannot begin a new log, and keeps its locks: others
+// who are inside Pebble at that moment stay there, and the store must not be
+// closed properly any more.
+func (s *Store) apply(b *pebble.Batch) (err error) {
+	if b.Empty() {
+		return b.Close()
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.wedged.Store(true)
+			err = s.health.fail(fmt.Errorf("queue: %v", r))
+		}
+	}()
+	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		return err // the batch itself is at fault, nothing was written
+	}
+	if err := b.SyncWait(); err != nil {
+		return s.health.fail(err)
+	}
+	return b.Close()
+}
+
+// get returns a copy of a record, nil if there is none.
+func (s *Store) get(key []byte) ([]byte, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(nil), v...), closer.Close()
+}
+
+func (s *Store) has(key []byte) (bool, error) {
+	_, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, closer.Close()
+}
