@@ -95,8 +95,11 @@ type chunkReader struct {
 	err   error  // sticky: io.EOF after the last chunk, or what broke off
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. Every error sticks.
 func (r *chunkReader) Read(p []byte) (n int, err error) {
+	if r.check.fault != nil {
+		return 0, r.check.fault
+	}
 	for r.left == 0 && r.err == nil {
 		if r.last {
 			return r.finish(p)

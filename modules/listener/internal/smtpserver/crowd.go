@@ -66,5 +66,5 @@ func neighbourhood(ip netip.Addr) (netip.Prefix, bool) {
 		bits = 64
 	}
 	p, err := ip.Prefix(bits)
-	return p, err == nil
+	return p, err == nil && ip.IsValid()
 }

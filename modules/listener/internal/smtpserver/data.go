@@ -59,14 +59,17 @@ func (d *dataReader) Read(p []byte) (n int, err error) {
 }
 
 // advance reads the next line, or the part of a long one that fits the buffer.
+// Every error sticks: a reader that looks ahead may forget the first it sees.
 func (d *dataReader) advance() error {
-	if d.err != nil {
+	switch {
+	case d.err != nil:
 		return d.err
+	case d.check.fault == nil:
+		if err := d.line(); err != nil {
+			return err
+		}
+		d.check.scan(d.pending)
 	}
-	if err := d.line(); err != nil {
-		return err
-	}
-	d.check.scan(d.pending)
 	if d.check.fault != nil {
 		d.pending = nil
 		return d.check.fault

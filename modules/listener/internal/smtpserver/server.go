@@ -81,13 +81,6 @@ func (s *Server) Provision(ctx *appliance.Context, set Settings, role Role) erro
 
 // Start implements appliance.Starter: it opens the socket and serves it.
 func (s *Server) Start(context.Context) error {
-	if s.set.TLS.IsSet() {
-		s.tls = s.set.TLS.To().ServerConfig()
-		if s.role.NoTickets {
-			s.tls = s.tls.Clone()
-			s.tls.SessionTicketsDisabled = true
-		}
-	}
 	l, err := s.ctx.Listen(s.set.Address)
 	if err != nil {
 		return &appliance.AttrError{Attr: "address", Msg: "cannot listen there", Err: err}
@@ -97,8 +90,21 @@ func (s *Server) Start(context.Context) error {
 	return nil
 }
 
+// tlsConfig asks for the certificates; nil is no TLS.
+func (s *Server) tlsConfig() *tls.Config {
+	if !s.set.TLS.IsSet() {
+		return nil
+	}
+	config := s.set.TLS.To().ServerConfig()
+	if s.role.NoTickets {
+		config = config.Clone()
+		config.SessionTicketsDisabled = true
+	}
+	return config
+}
+
 func (s *Server) serve(l net.Listener) {
-	s.listener = l
+	s.listener, s.tls = l, s.tlsConfig()
 	s.life, s.cut = context.WithCancel(context.Background())
 	s.stopping = make(chan struct{})
 	s.crowd.maxTotal, s.crowd.maxPerIP = s.set.MaxConnections, s.set.MaxConnectionsPerIP
