@@ -98,7 +98,8 @@ func (d *Dialogue) Run(script string) (err error) {
 			return fmt.Errorf("%d: %s: %w", n, line, err)
 		}
 	}
-	return d.flush()
+	d.flush()
+	return nil
 }
 
 func (d *Dialogue) connect() (err error) {
@@ -133,9 +134,7 @@ func (d *Dialogue) step(line string) error {
 	if strings.HasPrefix(word, "#") {
 		return nil
 	}
-	if err := d.flush(); err != nil {
-		return err
-	}
+	d.flush()
 	switch word {
 	case "S:":
 		return d.expect(arg)
@@ -158,22 +157,22 @@ func (d *Dialogue) step(line string) error {
 
 // flush sends what has gathered, in one segment or octet by octet. That the
 // server does not want it any more is for the next line of the file to judge.
-func (d *Dialogue) flush() error {
+func (d *Dialogue) flush() {
 	out := d.out
 	d.out = nil
-	if err := d.conn.SetDeadline(time.Now().Add(d.Timeout)); err != nil {
-		return err
+	_ = d.conn.SetDeadline(time.Now().Add(d.Timeout))
+	if len(out) == 0 {
+		return
 	}
 	if !d.Split {
 		_, _ = d.conn.Write(out)
-		return nil
+		return
 	}
 	for i := range out {
 		if _, err := d.conn.Write(out[i : i+1]); err != nil {
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 // expect reads a reply, all its lines (RFC 5321, section 4.2.1).
