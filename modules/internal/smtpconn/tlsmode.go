@@ -1,0 +1,133 @@
+package smtpconn
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+// A TLSMode is how much TLS a connection must have. The zero TLSMode is for
+// modules whose default depends on something else.
+type TLSMode string
+
+// The modes.
+const (
+	TLSNone          TLSMode = "none"          // plain text, STARTTLS is not used
+	TLSOpportunistic TLSMode = "opportunistic" // TLS where offered, plain text where it fails (RFC 7435)
+	TLSRequired      TLSMode = "required"      // TLS or nothing, with any certificate
+	TLSVerified      TLSMode = "verified"      // TLS or nothing, with a certificate for the server's name
+	TLSImplicit      TLSMode = "implicit"      // verified, from the first octet on (RFC 8314, section 3.3)
+)
+
+// ParseTLSMode parses a mode out of those that are allowed.
+func ParseTLSMode(s string, allowed ...TLSMode) (TLSMode, error) {
+	words := make([]string, len(allowed))
+	for i, m := range allowed {
+		if s == string(m) {
+			return m, nil
+		}
+		words[i] = fmt.Sprintf("%q", string(m))
+	}
+	last := len(words) - 1
+	return "", fmt.Errorf("%q is not a TLS mode here; write %s or %s", s, strings.Join(words[:last], ", "), words[last])
+}
+
+// Verifies says that the server must prove its name.
+func (m TLSMode) Verifies() bool { return m == TLSVerified || m == TLSImplicit }
+
+// mandatory says that nothing may be sent in plain text.
+func (m TLSMode) mandatory() bool { return m == TLSRequired || m.Verifies() }
+
+// startTLS turns the connection into TLS if its mode asks for that and the
+// server offers it, and says hello again.
+func (c *conn) startTLS(ctx context.Context) error {
+	mode := c.target.TLS
+	if c.tls != nil || mode == TLSNone {
+		return nil
+	}
+	if !c.ext.startTLS {
+		if mode.mandatory() {
+			return c.fail(appliance.Replyf(451, 7, 4, "%s does not offer STARTTLS, and TLS is required", c.target.Name))
+		}
+		return nil
+	}
+	r, err := c.command(ctx, stageStartTLS, "STARTTLS")
+	if err != nil {
+		return err
+	}
+	if r.code != 220 {
+		return c.startTLSRefused(r)
+	}
+	// Whatever came with the 220 was not protected by TLS and would be taken
+	// for an answer that was (CVE-2021-38371).
+	if c.r.Buffered() > 0 {
+		return c.fail(appliance.Replyf(451, 7, 0, "%s sent plain text after it agreed to STARTTLS: somebody may be interfering", c.target.Name))
+	}
+	if err := c.handshake(ctx); err != nil {
+		return err
+	}
+	// RFC 3207, section 4.2: what was learned before TLS is discarded.
+	c.ext = extensions{}
+	return c.hello(ctx)
+}
+
+func (c *conn) startTLSRefused(r reply) error {
+	switch {
+	case c.broken:
+		return c.fail(c.sentAway(r, stageStartTLS))
+	case c.target.TLS.mandatory():
+		return c.fail(appliance.Replyf(451, 7, 4, "%s refused STARTTLS, and TLS is required: %s", c.target.Name, r))
+	}
+	return nil
+}
+
+// handshake does the TLS handshake over the connection as it is.
+func (c *conn) handshake(ctx context.Context) error {
+	cfg := c.pool.tls.Clone()
+	cfg.ServerName = cmp.Or(c.target.ServerName, c.target.Name)
+	cfg.InsecureSkipVerify = !c.target.TLS.Verifies()
+	ctx, cancel := context.WithTimeout(ctx, c.pool.cfg.Timeouts.Handshake)
+	defer cancel()
+	_ = c.nc.SetDeadline(time.Time{}) // ctx bounds the handshake
+	tc := tls.Client(c.nc, cfg)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		return c.handshakeFailed(ctx, err)
+	}
+	c.setConn(tc)
+	cs := tc.ConnectionState()
+	c.tls = &cs
+	c.log.note("TLS: " + appliance.DescribeTLS(&cs))
+	return nil
+}
+
+func (c *conn) handshakeFailed(ctx context.Context, err error) error {
+	c.log.note("TLS handshake failed: " + printable([]byte(err.Error())))
+	r := appliance.Replyf(451, 7, 5, "TLS with %s failed", c.target.Name)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		r = appliance.Replyf(451, 7, 5, "The certificate of %s is not valid for it", c.target.Name)
+	}
+	f := c.fail(r.With(err))
+	f.handshake = !errors.Is(context.Cause(ctx), context.Canceled)
+	return f
+}
+
+// describeTLS is the TLS of a Result: "TLS 1.3, verified".
+func (c *conn) describeTLS() string {
+	if c.tls == nil {
+		return ""
+	}
+	how := "unverified"
+	if c.verified() {
+		how = "verified"
+	}
+	return tls.VersionName(c.tls.Version) + ", " + how
+}
+
+// verified says that the server has proved its name.
+func (c *conn) verified() bool { return c.tls != nil && c.target.TLS.Verifies() }
