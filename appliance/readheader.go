@@ -81,11 +81,17 @@ func (p *headerParser) line() (more bool, err error) {
 	return true, p.take()
 }
 
-// makeRoom is enough for most headers.
+// makeRoom makes room for as much of the header as is buffered, which mostly
+// is all of it.
 func (p *headerParser) makeRoom() {
-	p.buf = make([]byte, 0, min(p.r.Buffered(), p.max, 4096))
-	p.names.Grow(512)
-	p.marks = make([]fieldMark, 0, 32)
+	ahead, _ := p.r.Peek(p.r.Buffered())
+	if end := bytes.Index(ahead, []byte("\r\n\r\n")); end >= 0 {
+		ahead = ahead[:end+2]
+	}
+	lines := min(bytes.Count(ahead, []byte("\n")), 64)
+	p.buf = make([]byte, 0, min(len(ahead), p.max))
+	p.names.Grow(lines * 12)
+	p.marks = make([]fieldMark, 0, lines)
 }
 
 // take moves one line from the reader to the buffer.
