@@ -12,11 +12,13 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
-// Replies for what is wrong with ourselves. All are temporary (PROMISES P8).
+// What is wrong with ourselves is temporary (PROMISES P8).
 var (
 	errNoPipeline = appliance.NewReply(451, 3, 5, "The server's configuration has no place for this message any more")
 	errFault      = appliance.NewReply(451, 3, 0, "Local error in delivery")
-	errBounced    = appliance.NewReply(554, 0, 0, "The administrator of this server has ended the delivery of this message")
+
+	errExpired = appliance.NewReply(554, 4, 7, "Not delivered within the lifetime of the queue")
+	errBounced = appliance.NewReply(554, 0, 0, "The administrator of this server has ended the delivery of this message")
 )
 
 // An attempt is one delivery in the hands of the engine: what is found out
@@ -92,7 +94,7 @@ func (a *attempt) deliver(deadline time.Time) bool {
 	if a.moved(groups) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(a.e.attempts, deadline.Sub(a.began))
+	ctx, cancel := context.WithTimeout(a.e.attempts, min(leaseTime, deadline.Sub(a.began)))
 	defer cancel()
 	for _, g := range groups {
 		a.hand(ctx, g)
@@ -114,7 +116,9 @@ func (a *attempt) noPipeline() {
 	a.counts = true
 	a.d.Attempts++
 	for i := range a.waiting() {
-		a.set(i, "", appliance.Result{Reply: *errNoPipeline})
+		if !a.d.Recipients[i].Last.Reply.Permanent() { // else it waits for its report
+			a.set(i, "", appliance.Result{Reply: *errNoPipeline})
+		}
 	}
 	a.schedule()
 }
@@ -122,8 +126,18 @@ func (a *attempt) noPipeline() {
 // bounceAll ends the delivery because a person wants it.
 func (a *attempt) bounceAll() {
 	for i := range a.waiting() {
-		a.set(i, "", appliance.Result{Reply: *errBounced})
+		a.set(i, "", appliance.Result{Reply: *ended(errBounced, &a.d.Recipients[i].Last.Reply)})
 	}
+}
+
+// ended is the reply for a delivery that ends without a final answer of the
+// next hop: it repeats the last one there was.
+func ended(why, last *appliance.Reply) *appliance.Reply {
+	r := *why
+	if last.Code != 0 {
+		r.Text += "; the last reply was: " + last.String()
+	}
+	return &r
 }
 
 // waiting ranges over the indexes of the recipients that still wait.
@@ -219,12 +233,13 @@ func (a *attempt) hand(ctx context.Context, g group) {
 		return
 	}
 	began := a.e.now()
-	results := a.call(ctx, g)
-	if a.e.attempts.Err() == nil {
+	results, ok := a.call(ctx, g)
+	cut := a.cutOff()
+	if ok && !cut {
 		a.e.learn(g.decision.Destination, results, began, a.settings)
 	}
 	for k, i := range g.indexes {
-		if a.e.attempts.Err() != nil && !results[k].Reply.Positive() && !results[k].Reply.Permanent() {
+		if cut && !results[k].Remote && results[k].Reply.Temporary() {
 			a.stopped = true // it says more about us than about the next hop
 			continue
 		}
@@ -232,42 +247,63 @@ func (a *attempt) hand(ctx context.Context, g group) {
 	}
 }
 
+// cutOff says whether a failure may be due to the engine stopping, or to a
+// reload that has replaced the modules in the middle of the attempt.
+func (a *attempt) cutOff() bool {
+	if a.e.attempts.Err() != nil {
+		return true
+	}
+	p, release, ok := a.e.house.Router.Acquire(a.leased.Origin.Pipeline)
+	if ok {
+		release()
+	}
+	return !ok || p != a.pipeline
+}
+
 // call calls the relay and makes sure that there is one sane result for each
-// recipient.
-func (a *attempt) call(ctx context.Context, g group) []appliance.Result {
+// recipient. It is false if the relay has a bug: the results are ours then and
+// say nothing about the next hop.
+func (a *attempt) call(ctx context.Context, g group) (results []appliance.Result, ok bool) {
 	to := make([]appliance.Recipient, len(g.indexes))
 	for k, i := range g.indexes {
 		to[k] = a.d.Recipients[i].Recipient
 	}
-	var results []appliance.Result
-	err := a.guard(g.decision.Relay.Addr().String(), func() error {
-		results = g.decision.Relay.To().Deliver(ctx, a.leased.Envelope.For(to...), &a.leased.Message)
-		if len(results) != len(to) {
-			return fmt.Errorf("%s returned %d results for %d recipients", g.decision.Relay.Addr(), len(results), len(to))
-		}
-		return nil
+	relay := g.decision.Relay
+	err := a.guard(relay.Addr().String(), func() error {
+		results = relay.To().Deliver(ctx, a.leased.Envelope.For(to...), &a.leased.Message)
+		return checkResults(results, len(to))
 	})
 	if err != nil {
 		a.e.house.Log.Error("a relay has failed; the message is deferred",
-			zap.String("id", string(a.leased.Key.ID)), zap.Error(err))
-		return appliance.Results(len(to), appliance.Result{Reply: *errFault.With(err)})
+			zap.Stringer("relay", relay.Addr()), zap.String("id", string(a.leased.Key.ID)), zap.Error(err))
+		return appliance.Results(len(to), appliance.Result{Reply: *errFault.With(err)}), false
 	}
-	for k := range results {
-		if c := results[k].Reply.Class(); c != 2 && c != 4 && c != 5 {
-			results[k].Reply = *errFault.With(fmt.Errorf("result %d is neither 2yz nor 4yz nor 5yz", results[k].Reply.Code))
-		}
-	}
-	return results
+	return results, true
 }
 
-// guard turns a panic of a module into an error (PROMISES R14).
+// checkResults finds the mistakes of a relay that would be mistaken for the
+// fate of a recipient.
+func checkResults(results []appliance.Result, recipients int) error {
+	if len(results) != recipients {
+		return fmt.Errorf("%d results for %d recipients", len(results), recipients)
+	}
+	for i := range results {
+		if c := results[i].Reply.Class(); c != 2 && c != 4 && c != 5 {
+			return fmt.Errorf("result %d is neither 2yz nor 4yz nor 5yz", results[i].Reply.Code)
+		}
+	}
+	return nil
+}
+
+// guard turns a panic of a module into an error (PROMISES R14). The stack goes
+// to the log here; the error is for whoever handles it.
 func (a *attempt) guard(what string, call func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			a.e.metrics.panics.Inc()
-			a.e.house.Log.Error("a module panicked; the message is deferred", zap.String("module", what),
-				zap.String("id", string(a.leased.Key.ID)), zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
 			err = fmt.Errorf("%s panicked: %v", what, r)
+			a.e.house.Log.Error("a module panicked; the message is deferred",
+				zap.String("id", string(a.leased.Key.ID)), zap.Error(err), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
 	return call()

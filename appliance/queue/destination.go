@@ -58,11 +58,13 @@ func (d *destination) expect(due, now time.Time) {
 }
 
 // runnable says whether a delivery could begin now.
-func (d *destination) runnable(now time.Time, limit int) bool {
-	if d.running >= min(limit, d.health.limit) {
-		return false
-	}
-	return len(d.ready) > 0 || d.isDue(now)
+func (d *destination) runnable(now time.Time, configured int) bool {
+	return d.running < d.limit(configured) && (len(d.ready) > 0 || d.isDue(now))
+}
+
+// limit is how many deliveries at a time it gets.
+func (d *destination) limit(configured int) int {
+	return max(1, min(configured, d.health.limit))
 }
 
 func (d *destination) isDue(now time.Time) bool { return !d.due.IsZero() && !d.due.After(now) }

@@ -101,11 +101,11 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// TestHerd_N18: after an outage 10,000 messages go out within the limits, each
+// TestHerd_N18: after an outage 5,000 messages go out within the limits, each
 // once.
 func TestHerd_N18(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const messages = 10_000
+		const messages = 5_000
 		h := newHouse(t, func(in *appliance.EngineContext) { in.Rand = nil })
 		h.relay.answer("hub.example", silence(30*time.Second))
 		var all []appliance.Accepted

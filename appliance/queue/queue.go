@@ -73,7 +73,7 @@ func (e *engine) now() time.Time { return e.clock.now().Round(0) }
 // Start looks what waits in the store and begins to deliver it.
 func (e *engine) Start(ctx context.Context) error {
 	if err := e.look(ctx); err != nil {
-		return fmt.Errorf("queue: %w", err)
+		return err
 	}
 	var loop context.Context
 	loop, e.stopLoop = context.WithCancel(context.Background())
@@ -111,7 +111,7 @@ func (e *engine) Stop(ctx context.Context) error {
 	case <-time.After(stopGrace):
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		return fmt.Errorf("queue: %d deliveries did not end in time", e.running)
+		return fmt.Errorf("%d deliveries did not end in time", e.running)
 	}
 }
 

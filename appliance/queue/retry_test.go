@@ -181,6 +181,11 @@ func TestPanic_R14(t *testing.T) {
 		h.relay.answer("example.org", nil)
 		h.relay.answer("example.net", nil)
 		h.relay.answer("example.com", nil)
+		h.send("ann@example.com", "ann@example.org") // the next hop is not to blame
+		synctest.Wait()
+		if n := len(h.told(appliance.EventDelivered)); n != 1 {
+			t.Errorf("%d delivered, want the message that comes after", n)
+		}
 		after(time.Minute)
 		if n := len(h.store.left()); n != 0 {
 			t.Errorf("%d deliveries left", n)

@@ -19,6 +19,8 @@ const (
 	leaseTime    = time.Hour
 	settleMargin = 2 * time.Minute
 	minAttempt   = 30 * time.Minute
+	// maxTurns is how many attempts begin before the clock is looked at again.
+	maxTurns = 1000
 	// Waits after an error of the store.
 	minBackoff = time.Second
 	maxBackoff = time.Minute
@@ -68,7 +70,7 @@ func (e *engine) sleep() time.Duration {
 		d = min(d, e.store.retry.Sub(now))
 	}
 	if !e.scan.inProgress {
-		d = min(d, e.scan.due.Sub(now))
+		d = min(d, e.scan.at().Sub(now))
 	}
 	return max(d, 0)
 }
@@ -98,8 +100,12 @@ func (e *engine) dispatch(ctx context.Context) {
 		e.agenda.remove(d)
 		e.place(d, now)
 	}
-	for e.running < e.settings.Concurrency && len(e.turns) > 0 && ctx.Err() == nil {
+	for n := 0; e.running < max(1, e.settings.Concurrency) && len(e.turns) > 0 && ctx.Err() == nil; n++ {
 		if now.Before(e.store.retry) && e.store.failures > 0 {
+			return
+		}
+		if n == maxTurns {
+			e.nudge()
 			return
 		}
 		d := e.turns[0]
@@ -132,7 +138,7 @@ func (e *engine) turn(ctx context.Context, d *destination, now time.Time) {
 // their turn, for more if d is alone. mu is held, but not while the store is
 // asked.
 func (e *engine) lease(ctx context.Context, d *destination, now time.Time) {
-	limit := min(d.health.limit, e.settings.DestinationConcurrency)
+	limit := d.limit(e.settings.DestinationConcurrency)
 	want := appliance.LeaseRequest{
 		Destination: d.name, Now: now, Until: now.Add(leaseTime), Max: max(1, limit/(1+len(e.turns))),
 	}

@@ -24,30 +24,31 @@ const (
 // engine.mu.
 type scanState struct {
 	due        time.Time
+	rest       time.Time // but not before
 	inProgress bool
 	number     uint64
 	failures   int
-	ended      time.Time
-	cost       time.Duration
 	rewound    bool // the clock has gone back: everything is to be made due
+}
+
+// at is when the next scan begins.
+func (s *scanState) at() time.Time {
+	if s.rest.After(s.due) {
+		return s.rest
+	}
+	return s.due
 }
 
 // want asks for a scan before long.
 func (s *scanState) want(now time.Time) {
-	at := now.Add(scanDelay)
-	if rested := s.ended.Add(scanShare * s.cost); rested.After(at) {
-		at = rested
-	}
-	if at.Before(s.due) {
+	if at := now.Add(scanDelay); at.Before(s.due) {
 		s.due = at
 	}
 }
 
 // soon asks for a scan now.
 func (s *scanState) soon(now time.Time) {
-	if now.Before(s.due) {
-		s.due = now
-	}
+	s.due, s.rest = now, now
 }
 
 // startScan begins a scan if it is time, beside the attempts.
@@ -55,22 +56,26 @@ func (e *engine) startScan(ctx context.Context) {
 	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.scan.inProgress || now.Before(e.scan.due) {
+	if e.scan.inProgress || now.Before(e.scan.at()) {
 		return
 	}
 	e.scan.inProgress = true
 	e.scan.due = now.Add(scanPeriod)
 	e.loop.Go(func() {
+		began := time.Now()
 		err := e.look(ctx)
-		e.endScan(ctx, err, now)
+		e.endScan(ctx, err, time.Since(began))
 	})
 }
 
-func (e *engine) endScan(ctx context.Context, err error, began time.Time) {
+func (e *engine) endScan(ctx context.Context, err error, took time.Duration) {
 	now := e.now()
 	e.mu.Lock()
 	s := &e.scan
-	s.inProgress, s.ended, s.cost = false, now, max(0, now.Sub(began))
+	s.inProgress = false
+	if rest := now.Add(scanShare * took); s.due.After(now) {
+		s.rest = rest // unless it is wanted at once
+	}
 	switch {
 	case err == nil:
 		s.failures = 0
@@ -171,10 +176,12 @@ func (e *engine) rewind() {
 	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, d := range e.agenda {
-		d.due, d.index = time.Time{}, -1
+	for _, d := range e.dests {
+		if d.due.After(now) {
+			d.due = time.Time{}
+			e.agenda.remove(d)
+		}
 	}
-	e.agenda = nil
 	e.store.retry = now
 	e.scan = scanState{due: now, rewound: true, number: e.scan.number, inProgress: e.scan.inProgress}
 }

@@ -170,6 +170,25 @@ func TestAttemptIsBounded(t *testing.T) {
 	})
 }
 
+// TestReloadCutsOff: what fails because a reload has stopped its relay is tried
+// again with the new one, at once, and it was not an attempt.
+func TestReloadCutsOff_R12(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil).start()
+		h.relay.answer("example.org", silence(10*time.Second))
+		h.send("ann@example.com", "bob@example.org")
+		after(5 * time.Second)
+		h.relay.answer("example.org", nil)
+		h.mu.Lock()
+		h.pipes["out"] = h.pipeline("out")
+		h.mu.Unlock()
+		after(5 * time.Second)
+		if got := h.told(); len(got) != 1 || got[0].Kind != appliance.EventDelivered || got[0].Attempt != 1 {
+			t.Errorf("events %+v", got)
+		}
+	})
+}
+
 // TestConfigure: a reload makes the engine forget what it knows of next hops,
 // and takes the new limits.
 func TestConfigure(t *testing.T) {
