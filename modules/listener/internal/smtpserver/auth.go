@@ -32,8 +32,8 @@ func (s *session) mayAuthenticate(p *appliance.Pipeline) *appliance.Reply {
 	case !s.info.Submission || !p.CanAuthenticate():
 		return errAuthOff
 	case s.info.TLS == nil:
-		// RFC 4954, section 4: "538 … Encryption required for requested
-		// authentication mechanism". RFC 8314 has no exception either.
+		// RFC 4954, section 6: "538 5.7.11 Encryption required for requested
+		// authentication mechanism". There is no exception.
 		return errAuthClear
 	case s.info.Identity != nil:
 		return errAuthTwice

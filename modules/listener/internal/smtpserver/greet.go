@@ -29,7 +29,7 @@ func (s *session) greet(ctx context.Context) {
 }
 
 // bar greets a client that is not welcome. RFC 5321, section 3.1: a server
-// that answers 554 "MUST still wait for the client to send a QUIT before
+// that answers 554 "MUST still wait for the client to send a QUIT … before
 // closing the connection and SHOULD respond to any intervening commands with
 // '503 bad sequence of commands'".
 func (s *session) bar(r *appliance.Reply) {

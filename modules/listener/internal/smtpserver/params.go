@@ -25,7 +25,10 @@ func badParam(text string) *appliance.Reply { return appliance.NewReply(501, 5, 
 // two readers could disagree about which one counts.
 func parseParams(s string) ([]param, error) {
 	var all []param
-	for word := range strings.FieldsSeq(s) {
+	for word := range strings.SplitSeq(s, " ") {
+		if word == "" {
+			continue // several spaces
+		}
 		var p param
 		p.key, p.value, p.given = strings.Cut(word, "=")
 		p.key = strings.ToUpper(p.key)
