@@ -49,8 +49,7 @@ type attempt struct {
 // try tries one server and says whether the attempt is over.
 func (a *attempt) try(ctx context.Context, t Target, failure *Failure) (over bool) {
 	if failure != nil {
-		a.fail(failure)
-		return failure.Stop
+		return a.fail(failure)
 	}
 	if ctx.Err() != nil {
 		a.fail(NewFailure(t.Name, lost(ctx, t.Name, stageConnect, ctx.Err())))
@@ -58,10 +57,7 @@ func (a *attempt) try(ctx context.Context, t Target, failure *Failure) (over boo
 	}
 	todo := a.unsettled()
 	if err := a.pool.over(ctx, t, a.m, todo, a.outcomes); err != nil {
-		f := asFailure(err)
-		a.explain(t, f)
-		a.fail(f)
-		return f.Stop
+		return a.fail(asFailure(err))
 	}
 	a.sessions++
 	return a.sessions == maxSessions || len(a.unsettled()) == 0
@@ -70,7 +66,7 @@ func (a *attempt) try(ctx context.Context, t Target, failure *Failure) (over boo
 // explain logs why a server could not be used. A stranger's is a matter for
 // the debug log: its result is told with the message. That of our own
 // configuration waits for a person if it is about security.
-func (a *attempt) explain(t Target, f *Failure) {
+func (a *attempt) explain(f *Failure) {
 	level := zap.DebugLevel
 	if a.pool.cfg.Configured {
 		level = zap.WarnLevel
@@ -78,19 +74,23 @@ func (a *attempt) explain(t Target, f *Failure) {
 			level = zap.ErrorLevel
 		}
 	}
-	a.pool.log.Log(level, "next hop could not be used", zap.String("host", t.Name), zap.Stringer("peer", t.Addr), zap.Error(f))
-	a.pool.log.Debug("SMTP dialogue", zap.String("host", t.Name), zap.String("transcript", f.Transcript))
+	a.pool.log.Log(level, "next hop could not be used", zap.String("host", f.Result.Host), zap.String("peer", f.Result.Peer), zap.Error(f))
+	if f.Transcript != "" {
+		a.pool.log.Debug("SMTP dialogue", zap.String("host", f.Result.Host), zap.String("transcript", f.Transcript))
+	}
 }
 
 // fail keeps the failure that decides when no server can be used: the first
-// temporary one, or else the first.
-func (a *attempt) fail(f *Failure) {
+// temporary one, or else the first. It says whether the attempt is over.
+func (a *attempt) fail(f *Failure) (over bool) {
+	a.explain(f)
 	if a.pool.cfg.Configured && f.Result.Reply.Permanent() {
 		f.Result.Reply.Code = 451
 	}
 	if a.failure == nil || a.failure.Result.Reply.Permanent() && f.Result.Reply.Temporary() {
 		a.failure = f
 	}
+	return f.Stop
 }
 
 func (a *attempt) unsettled() []int {

@@ -1,0 +1,307 @@
+// Package mx is the relay that delivers to the mail exchangers of the
+// recipient's domain: relay "mx".
+//
+// Where a domain's mail goes is looked up for every attempt (RFC 5321,
+// section 5.1; RFC 7505):
+//
+//	MX records       their hosts, by preference, equals in random order
+//	no MX record     the domain itself is the host
+//	"MX 0 ."         the domain takes no mail: 556, permanent
+//	no such domain   550, permanent
+//	anything else    SERVFAIL, time-out: 451, the next attempt may know more
+//
+// Hosts are tried in turn, and the addresses of each in the order of
+// ip_versions, until one takes the message. [smtpconn] has the details.
+//
+// Mail never goes where only a mistake or an attack can send it: not to this
+// server itself, and not to loopback, private, link-local or other special
+// addresses, unless allow_networks names them. The address is checked once
+// more when it is dialled. If we are one of the mail exchangers, only better
+// ones are tried; if there are none, the message is in a loop (5.4.6).
+//
+// TLS is opportunistic unless tls says otherwise: where it is offered it is
+// used, and where it fails the message goes in plain text, as most of the
+// world's mail exchangers have certificates that prove nothing.
+package mx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
+)
+
+func init() {
+	appliance.Register(appliance.Registration{
+		Kind:    appliance.KindRelay,
+		Name:    "mx",
+		Summary: "deliver to the mail exchangers of the recipient's domain",
+		Example: `relay "mx" "internet" {
+  tls         = "opportunistic"
+  ip_versions = ["ipv4", "ipv6"]
+}
+`,
+		New: func() appliance.Module { return New() },
+	})
+}
+
+// MX is the block relay "mx".
+type MX struct {
+	// "opportunistic": TLS where the receiver offers it, plain text where it
+	// does not or where it fails. "required": TLS or no delivery, whatever
+	// the certificate. "verified": TLS with a valid certificate for the name
+	// of the mail exchanger, or no delivery. "none": never TLS.
+	// Default "opportunistic".
+	TLS string `hcl:"tls,optional"`
+	// The addresses of this machine to send from, at most one of each family:
+	// ["203.0.113.7", "2001:db8::7"]. A family without an address here is not
+	// used. Default: what the system chooses.
+	Source []string `hcl:"source,optional"`
+	// The address families to use, the preferred one first. Large receivers
+	// are stricter with IPv6: they want a PTR record for it.
+	// Default ["ipv4", "ipv6"].
+	IPVersions []string `hcl:"ip_versions,optional"`
+	// Networks that mail may go to although they are private or our own:
+	// ["10.0.0.0/8"]. Anybody can publish an MX record that points into them.
+	// Default: none.
+	AllowNetworks []string `hcl:"allow_networks,optional"`
+	// The port of the mail exchangers. Anything but the default, 25, is for tests.
+	Port int `hcl:"port,optional"`
+	// How long to wait for a TCP connection before the next address is tried.
+	// Default 30s.
+	ConnectTimeout time.Duration `hcl:"connect_timeout,optional"`
+	// How long a connection is kept open for the next message. Default 20s,
+	// at most 5m.
+	Idle time.Duration `hcl:"idle,optional"`
+
+	hostname string
+	resolver appliance.Resolver
+	guard    guard
+	sources  map[string]netip.Addr // by family; empty if the system chooses
+	families []string              // in use, the preferred one first: "ip4", "ip6"
+	unused   []string              // the others
+	pool     *smtpconn.Pool
+}
+
+// Interface guards.
+var (
+	_ appliance.Relay     = (*MX)(nil)
+	_ appliance.Validator = (*MX)(nil)
+	_ appliance.Starter   = (*MX)(nil)
+)
+
+// New returns an MX with the defaults.
+func New() *MX {
+	return &MX{
+		TLS:            string(smtpconn.TLSOpportunistic),
+		IPVersions:     []string{ipv4, ipv6},
+		Port:           25,
+		ConnectTimeout: 30 * time.Second,
+		Idle:           20 * time.Second,
+	}
+}
+
+// The values of MX.IPVersions.
+const (
+	ipv4 = "ipv4"
+	ipv6 = "ipv6"
+)
+
+// Validate implements appliance.Validator.
+func (m *MX) Validate() error {
+	if _, err := m.tlsMode(); err != nil {
+		return &appliance.AttrError{Attr: "tls", Msg: err.Error()}
+	}
+	sources, err := parseSources(m.Source)
+	if err != nil {
+		return &appliance.AttrError{Attr: "source", Msg: err.Error()}
+	}
+	if _, err := parseNetworks(m.AllowNetworks); err != nil {
+		return &appliance.AttrError{Attr: "allow_networks", Msg: err.Error()}
+	}
+	for i, v := range m.IPVersions {
+		if v != ipv4 && v != ipv6 || slices.Contains(m.IPVersions[:i], v) {
+			return &appliance.AttrError{Attr: "ip_versions", Msg: fmt.Sprintf(`%q: write "ipv4", "ipv6" or both, each once`, v)}
+		}
+	}
+	used, _ := split(m.IPVersions, sources)
+	switch {
+	case len(m.IPVersions) == 0:
+		return &appliance.AttrError{Attr: "ip_versions", Msg: `must name "ipv4", "ipv6" or both`}
+	case len(used) == 0:
+		return &appliance.AttrError{Attr: "source", Msg: "has no address of a family in ip_versions; add one, or leave source out"}
+	case m.Port < 1 || m.Port > 65535:
+		return &appliance.AttrError{Attr: "port", Msg: "must be between 1 and 65535; mail exchangers listen on 25"}
+	case m.ConnectTimeout < time.Second || m.ConnectTimeout > 5*time.Minute:
+		return &appliance.AttrError{Attr: "connect_timeout", Msg: `must be between "1s" and "5m"`}
+	case m.Idle < time.Second || m.Idle > 5*time.Minute:
+		return &appliance.AttrError{Attr: "idle", Msg: `must be between "1s" and "5m"`}
+	}
+	return nil
+}
+
+func (m *MX) tlsMode() (smtpconn.TLSMode, error) {
+	return smtpconn.ParseTLSMode(m.TLS, smtpconn.TLSOpportunistic, smtpconn.TLSRequired, smtpconn.TLSVerified, smtpconn.TLSNone)
+}
+
+// Provision implements appliance.Module.
+func (m *MX) Provision(ctx *appliance.Context) error {
+	allowed, err := parseNetworks(m.AllowNetworks)
+	if err != nil {
+		return err
+	}
+	if m.sources, err = parseSources(m.Source); err != nil {
+		return err
+	}
+	m.families, m.unused = split(m.IPVersions, m.sources)
+	m.hostname = ctx.Hostname
+	m.resolver = ctx.Resolver
+	if m.resolver == nil {
+		m.resolver = net.DefaultResolver
+	}
+	m.guard = guard{allowed: allowed, own: interfaceAddrs}
+	m.pool = smtpconn.NewPool(smtpconn.Config{
+		Hello:      ctx.Hostname,
+		RefuseSelf: true,
+		Dial:       m.dial,
+		Timeouts:   smtpconn.Timeouts{Connect: m.ConnectTimeout},
+		Idle:       m.Idle,
+		Log:        ctx.Log,
+		Metrics:    ctx.Metrics,
+	})
+	return nil
+}
+
+// Start implements appliance.Starter.
+func (m *MX) Start(context.Context) error { return nil }
+
+// Stop implements appliance.Starter: it closes the connections.
+func (m *MX) Stop(ctx context.Context) error { return m.pool.Stop(ctx) }
+
+// NextHop implements appliance.Relay: it is the domain.
+func (m *MX) NextHop(to appliance.Mailbox) string { return to.Domain }
+
+// Deliver implements appliance.Relay.
+func (m *MX) Deliver(ctx context.Context, env appliance.Envelope, msg *appliance.Message) []appliance.Result {
+	if len(env.Recipients) == 0 {
+		return nil
+	}
+	if env.RequireTLS {
+		// RFC 8689, section 4.2.1 wants mail exchangers that are known by
+		// DNSSEC or MTA-STS. What cannot be promised is not tried.
+		return appliance.Results(len(env.Recipients), appliance.Result{Reply: *errRequireTLS})
+	}
+	return m.pool.Deliver(ctx, env, msg, m.targets(ctx, env.Recipients[0].Mailbox))
+}
+
+var errRequireTLS = appliance.NewReply(550, 7, 30, "The sender requires TLS all the way, which cannot be assured for this domain; send it without REQUIRETLS")
+
+// maxAddresses bounds how many addresses one attempt tries.
+const maxAddresses = 20
+
+// targets is where mail for a mailbox may go, best first. It looks up a host
+// only when it is its turn.
+func (m *MX) targets(ctx context.Context, to appliance.Mailbox) iter.Seq2[smtpconn.Target, *smtpconn.Failure] {
+	mode, _ := m.tlsMode() // Validate has checked it
+	return func(yield func(smtpconn.Target, *smtpconn.Failure) bool) {
+		left := maxAddresses
+		for h, failure := range m.hosts(ctx, to) {
+			if failure != nil {
+				if !yield(smtpconn.Target{}, failure) {
+					return
+				}
+				continue
+			}
+			for _, ip := range h.addrs {
+				if left--; left < 0 {
+					return
+				}
+				t := smtpconn.Target{Name: h.name, Addr: netip.AddrPortFrom(ip, uint16(m.Port)), TLS: mode}
+				if h.literal {
+					t.ServerName = ip.String()
+				}
+				if !yield(t, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// dial connects to an address that has been looked up, from the source
+// address of its family. The guard looks at what is really dialled.
+func (m *MX) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Control: m.guard.control}
+	if len(m.sources) > 0 {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return nil, err
+		}
+		from, ok := m.sources[family(to.Addr())]
+		if !ok {
+			return nil, errors.New("no source address of this family")
+		}
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	}
+	return d.DialContext(ctx, network, address)
+}
+
+// family is what the resolver calls the family of an address.
+func family(ip netip.Addr) string {
+	if ip.Is4() {
+		return "ip4"
+	}
+	return "ip6"
+}
+
+// split sorts the families into those that are used and the others.
+func split(versions []string, sources map[string]netip.Addr) (used, unused []string) {
+	for _, version := range []string{ipv4, ipv6} {
+		if !slices.Contains(versions, version) {
+			unused = append(unused, "ip"+version[3:])
+		}
+	}
+	for _, version := range versions {
+		f := "ip" + version[3:]
+		if _, ok := sources[f]; ok || len(sources) == 0 {
+			used = append(used, f)
+		} else {
+			unused = append(unused, f)
+		}
+	}
+	return used, unused
+}
+
+func parseSources(list []string) (map[string]netip.Addr, error) {
+	sources := make(map[string]netip.Addr, 2)
+	for _, s := range list {
+		ip, err := netip.ParseAddr(s)
+		if err != nil || ip.Is4In6() {
+			return nil, fmt.Errorf(`%q is not an IP address; write "203.0.113.7" or "2001:db8::7"`, s)
+		}
+		if _, dup := sources[family(ip)]; dup {
+			return nil, fmt.Errorf("%s is the second address of its family; name one IPv4 and one IPv6 address at most", ip)
+		}
+		sources[family(ip)] = ip
+	}
+	return sources, nil
+}
+
+func parseNetworks(list []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, s := range list {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf(`%q is not a network; write "10.0.0.0/8", or "192.0.2.1/32" for one address`, s)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
