@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -44,11 +45,11 @@ func (l *dirLock) release() error {
 // lockDirectory checks the directory, locks it and looks at its version. It
 // changes nothing in a directory that is in use or of a newer version.
 func (s *Store) lockDirectory() (*dirLock, error) {
+	if err := s.files.makeDirs(s.dir); err != nil {
+		return nil, err
+	}
 	if vfs.Root(s.fs) != vfs.Default {
 		return s.lockInMemory()
-	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, err
 	}
 	if err := checkDirectory(s.dir); err != nil {
 		return nil, err
@@ -69,9 +70,6 @@ func (s *Store) lockDirectory() (*dirLock, error) {
 }
 
 func (s *Store) lockInMemory() (*dirLock, error) {
-	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, err
-	}
 	c, err := s.fs.Lock(s.sub(lockName))
 	if err != nil {
 		return nil, fmt.Errorf("another waxwing is running on it: %w", err)
@@ -182,7 +180,7 @@ func (g *guard) writeFile(dir, name string, content []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
+	_, err = f.Write(bytes.Clone(content)) // which a vfs.File may change
 	if err == nil {
 		err = f.Sync()
 	}

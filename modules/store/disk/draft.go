@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ const (
 	// maxDraftMemory is what all drafts together may keep in memory, in
 	// octets. Beyond it they go to files however small they are.
 	maxDraftMemory = 64 << 20
+	// draftBuffer gathers what is written to a file, in octets.
+	draftBuffer = 32 << 10
 	// draftPrefix begins the names of files that no message owns yet.
 	draftPrefix = ".draft-"
 	// spaceCheck is how many octets a draft writes to its file between two
@@ -47,8 +50,9 @@ func (m *draftMemory) grow(n int) bool {
 type draft struct {
 	s       *Store
 	memory  []byte
-	file    vfs.File // open for writing
-	path    string   // of the file, "" if there is none
+	file    vfs.File      // open for writing
+	w       *bufio.Writer // to file
+	path    string        // of the file, "" if there is none
 	size    int64
 	sum     uint32
 	checked int64 // size at the last look at the free space
@@ -97,7 +101,18 @@ func (d *draft) write(p []byte) (int, error) {
 		}
 		d.checked = d.size
 	}
-	return d.file.Write(p)
+	return d.buffer(p)
+}
+
+// buffer writes in pieces that the writer has to copy: a vfs.File may change
+// what it is handed, an io.Writer may not.
+func (d *draft) buffer(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = d.w.Write(p[n:min(n+d.w.Size()/2, len(p))])
+		n += k
+	}
+	return n, err
 }
 
 // reserve makes room for n octets in memory.
@@ -123,8 +138,8 @@ func (d *draft) spill() error {
 	if err != nil {
 		return err
 	}
-	d.file, d.path = f, path
-	_, err = f.Write(d.memory)
+	d.file, d.path, d.w = f, path, bufio.NewWriterSize(f, draftBuffer)
+	_, err = d.buffer(d.memory)
 	d.forget()
 	return err
 }
@@ -142,6 +157,9 @@ func (d *draft) Body() (appliance.Body, error) {
 	}
 	if d.path == "" {
 		return appliance.BytesBody(d.memory), nil
+	}
+	if err := d.w.Flush(); err != nil {
+		return nil, full(err)
 	}
 	return draftBody{d}, nil
 }
@@ -172,7 +190,7 @@ func (d *draft) persist(id appliance.QueueID) error {
 		if d.file == nil {
 			return errDraftOver
 		}
-		err := errors.Join(d.file.Sync(), d.file.Close())
+		err := errors.Join(d.w.Flush(), d.file.Sync(), d.file.Close())
 		d.file = nil
 		if err != nil {
 			return err

@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"syscall"
 
@@ -12,12 +11,10 @@ import (
 )
 
 // A guard is the file system as the store sees it. It stands between the
-// store, Pebble included, and the disk, and knows what neither of them does:
+// store and the disk, and keeps the rules that hold for every file:
 //
 //   - files are 0600 and directories 0700, and nothing but a regular file is
 //     opened;
-//   - a write of the queue that finds the disk full gives up the ballast and
-//     is done again;
 //   - after an fsync that failed nobody knows what is on the disk (the kernel
 //     may have dropped the data and forgotten the error), so the store fails;
 //   - once the store has failed nothing is changed any more: what is on the
@@ -25,8 +22,6 @@ import (
 type guard struct {
 	vfs.FS
 	health *health
-	space  *space
-	queue  bool // Pebble's own: every failure to sync is final
 }
 
 var _ vfs.FS = (*guard)(nil)
@@ -36,45 +31,20 @@ func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// change makes a change to the disk, twice if it was full and there is ballast.
+// change makes a change to the disk unless the store has failed.
 func (g *guard) change(do func() error) error {
-	if err := g.dead(); err != nil {
+	if err := g.health.err(); err != nil {
 		return err
 	}
-	err := do()
-	if !g.queue || !isFull(err) {
-		return err
-	}
-	if g.space.makeRoom() {
-		return do()
-	}
-	g.health.pause() // Pebble tries again at once
-	return err
+	return do()
 }
 
-// dead is the error of a store that has failed.
-func (g *guard) dead() error {
-	err := g.health.err()
-	if err != nil && g.queue {
-		g.health.pause()
-	}
-	return err
-}
-
-// synced looks at the outcome of an fsync.
-func (g *guard) synced(name string, err error) error {
-	if err != nil && (g.queue || !isFull(err)) {
-		g.health.fail(fmt.Errorf("fsync of %s: %w", name, err))
-	}
-	return err
-}
-
+// open makes a file writable for its owner alone.
 func (g *guard) open(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	var f vfs.File
-	err := g.change(func() (err error) {
-		f, err = open()
-		return err
-	})
+	if err := g.health.err(); err != nil {
+		return nil, err
+	}
+	f, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +105,7 @@ func (g *guard) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &guardFile{File: f, g: g, name: name}, nil
+	return &guardFile{File: f, g: g, name: name, dir: true}, nil
 }
 
 // MkdirAll implements vfs.FS.
@@ -163,16 +133,6 @@ func (g *guard) RemoveAll(name string) error {
 	return g.change(func() error { return g.FS.RemoveAll(name) })
 }
 
-// Lock implements vfs.FS.
-func (g *guard) Lock(name string) (io.Closer, error) {
-	var c io.Closer
-	err := g.change(func() (err error) {
-		c, err = g.FS.Lock(name)
-		return err
-	})
-	return c, err
-}
-
 // Unwrap implements vfs.FS.
 func (g *guard) Unwrap() vfs.FS { return g.FS }
 
@@ -185,56 +145,44 @@ func (g *guard) syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// makeDirs makes a directory and those above it durable, the topmost first.
+func (g *guard) makeDirs(dir string) error {
+	if isDir(g.FS, dir) {
+		return nil
+	}
+	parent := g.PathDir(dir)
+	if err := g.makeDirs(parent); err != nil {
+		return err
+	}
+	if err := g.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return g.syncDir(parent)
+}
+
 // guardFile is a file, or a directory opened to be synced.
 type guardFile struct {
 	vfs.File
 	g    *guard
 	name string
+	dir  bool
 }
 
-// Write implements io.Writer. What is left of a short write is written again.
+// Write implements io.Writer.
 func (f *guardFile) Write(p []byte) (n int, err error) {
-	err = f.g.change(func() error {
-		k, err := f.File.Write(p[n:])
-		n += k
+	err = f.g.change(func() (err error) {
+		n, err = f.File.Write(p)
 		return err
 	})
 	return n, err
 }
 
-// WriteAt implements io.WriterAt.
-func (f *guardFile) WriteAt(p []byte, offset int64) (n int, err error) {
-	err = f.g.change(func() error {
-		k, err := f.File.WriteAt(p[n:], offset+int64(n))
-		n += k
-		return err
-	})
-	return n, err
-}
-
-// Preallocate implements vfs.File.
-func (f *guardFile) Preallocate(offset, length int64) error {
-	return f.g.change(func() error { return f.File.Preallocate(offset, length) })
-}
-
-// Sync implements vfs.File.
-func (f *guardFile) Sync() error { return f.sync(f.File.Sync) }
-
-// SyncData implements vfs.File.
-func (f *guardFile) SyncData() error { return f.sync(f.File.SyncData) }
-
-func (f *guardFile) sync(sync func() error) error {
-	if err := f.g.dead(); err != nil {
-		return err
+// Sync implements vfs.File. A file that found the disk full is given up, and
+// nothing else is lost; every other failure is one of the store.
+func (f *guardFile) Sync() error {
+	err := f.g.change(f.File.Sync)
+	if err != nil && (f.dir || !isFull(err)) && f.g.health.err() == nil {
+		return f.g.health.fail(fmt.Errorf("fsync of %s: %w", f.name, err))
 	}
-	return f.g.synced(f.name, sync())
-}
-
-// SyncTo implements vfs.File.
-func (f *guardFile) SyncTo(length int64) (full bool, err error) {
-	err = f.sync(func() (err error) {
-		full, err = f.File.SyncTo(length)
-		return err
-	})
-	return full, err
+	return err
 }

@@ -17,8 +17,9 @@ type health struct {
 	gauge   prometheus.Gauge
 	failure atomic.Pointer[error]
 	// closing ends pauses; it is closed by Stop.
-	closing chan struct{}
-	once    sync.Once
+	closing   chan struct{}
+	once      sync.Once
+	pauseTime time.Duration
 }
 
 func (h *health) err() error {
@@ -44,7 +45,7 @@ func (h *health) fail(cause error) error {
 const pauseTime = time.Second
 
 func (h *health) pause() {
-	t := time.NewTimer(pauseTime)
+	t := time.NewTimer(h.pauseTime)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -22,11 +22,9 @@ const (
 // Waxwing behind. Pebble refuses a queue of a newer format untouched.
 const queueFormat = pebble.FormatTableFormatV6
 
-func (s *Store) queueOptions() *pebble.Options {
-	g := *s.files
-	g.queue = true
+func (s *Store) queueOptions(q *queueFS) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          &g,
+		FS:                          q,
 		CacheSize:                   cacheSize,
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: memTables,
@@ -84,9 +82,8 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 // apply makes a batch durable. Concurrent calls share one fsync. If that
 // fails, so has the store.
 //
-// Pebble panics when it cannot begin a new log, and keeps its locks: others
-// who are inside Pebble at that moment stay there, and the store must not be
-// closed properly any more.
+// A panic, which only a mistake in Pebble's own state can cause, leaves its
+// locks held: it must not be closed properly any more.
 func (s *Store) apply(b *pebble.Batch) (err error) {
 	if b.Empty() {
 		return b.Close()
@@ -102,6 +99,9 @@ func (s *Store) apply(b *pebble.Batch) (err error) {
 	}
 	if err := b.SyncWait(); err != nil {
 		return s.health.fail(err)
+	}
+	if err := s.health.err(); err != nil {
+		return err // it may be that nothing of this reached the disk
 	}
 	return b.Close()
 }

@@ -111,9 +111,9 @@ func (s *Store) Provision(ctx *appliance.Context) error {
 	if ctx.Metrics != nil {
 		ctx.Metrics.MustRegister(failed, s.quarantined)
 	}
-	s.health = &health{log: s.log, gauge: failed, closing: make(chan struct{})}
+	s.health = &health{log: s.log, gauge: failed, closing: make(chan struct{}), pauseTime: pauseTime}
 	s.space = &space{fs: s.fs, dir: s.dir, reserve: s.reserve, log: s.log}
-	s.files = &guard{FS: s.fs, health: s.health, space: s.space}
+	s.files = &guard{FS: s.fs, health: s.health}
 	return nil
 }
 

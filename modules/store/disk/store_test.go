@@ -16,7 +16,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		os.Exit(child(dir))
 	}
-	goleak.VerifyTestMain(m)
+	// Pebble forgets this one when it cannot be opened, which ends the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction(
+		"github.com/cockroachdb/pebble/v2.(*ConcurrencyLimitScheduler).periodicGranter"))
 }
 
 // newStore returns a provisioned store in a directory of fsys.

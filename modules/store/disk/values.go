@@ -76,7 +76,7 @@ func (v *values) write(key string, value []byte) error {
 	if isDir(v.s.fs, path) {
 		return fmt.Errorf("value %s: there are values below it", key)
 	}
-	err := v.makeDirs(dir)
+	err := v.s.files.makeDirs(dir)
 	if err == nil {
 		err = v.s.files.writeFile(dir, v.s.fs.PathBase(path), value)
 	}
@@ -84,21 +84,6 @@ func (v *values) write(key string, value []byte) error {
 		return fmt.Errorf("value %s: %w", key, full(err))
 	}
 	return nil
-}
-
-// makeDirs makes the directories above a value durable, the topmost first.
-func (v *values) makeDirs(dir string) error {
-	if isDir(v.s.fs, dir) {
-		return nil
-	}
-	parent := v.s.fs.PathDir(dir)
-	if err := v.makeDirs(parent); err != nil {
-		return err
-	}
-	if err := v.s.files.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return v.s.files.syncDir(parent)
 }
 
 // Swap implements appliance.Values.

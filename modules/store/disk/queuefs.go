@@ -1,0 +1,204 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A queueFS is the file system as Pebble sees it. Pebble has no answer to a
+// log or a manifest that cannot be written but to panic, with locks held, and
+// it tries again at once, for ever, to write a table. So once it is open it
+// is never told of either:
+//
+//   - a write that finds the disk full gives up the ballast and is done again;
+//   - a table that still does not fit is an error, after a pause;
+//   - any other failure makes the store fail, and from then on nothing changes
+//     on the disk while Pebble believes that everything goes well. What it
+//     then reports as written is acknowledged to nobody, because the store
+//     asks health last.
+type queueFS struct {
+	guard
+	space  *space
+	opened atomic.Bool // before, errors are for pebble.Open
+}
+
+var _ vfs.FS = (*queueFS)(nil)
+
+// try makes a change to the file with the name. If pretend is true the change
+// was not made and Pebble is to believe that it was.
+func (q *queueFS) try(name string, do func() error) (pretend bool, err error) {
+	if q.health.err() != nil && q.opened.Load() {
+		return true, nil
+	}
+	err = do()
+	if isFull(err) && q.space.makeRoom() {
+		err = do()
+	}
+	switch {
+	case err == nil, !q.opened.Load(), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
+		return false, err
+	case isFull(err) && strings.HasSuffix(name, ".sst"):
+		q.health.pause()
+		return false, err
+	}
+	return true, q.giveUp(name, err)
+}
+
+func (q *queueFS) create(name string, create func() (vfs.File, error)) (vfs.File, error) {
+	var f vfs.File
+	pretend, err := q.try(name, func() (err error) {
+		f, err = create()
+		return err
+	})
+	switch {
+	case pretend:
+		q.health.pause()
+		return &queueFile{File: noFile{}, q: q, name: name}, nil
+	case err != nil:
+		return nil, err
+	}
+	return &queueFile{File: f, q: q, name: name}, nil
+}
+
+// Create implements vfs.FS.
+func (q *queueFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return q.create(name, func() (vfs.File, error) { return q.guard.Create(name, c) })
+}
+
+// OpenReadWrite implements vfs.FS.
+func (q *queueFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return q.create(name, func() (vfs.File, error) { return q.guard.OpenReadWrite(name, c, opts...) })
+}
+
+// ReuseForWrite implements vfs.FS.
+func (q *queueFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return q.create(newname, func() (vfs.File, error) { return q.guard.ReuseForWrite(oldname, newname, c) })
+}
+
+// OpenDir implements vfs.FS.
+func (q *queueFS) OpenDir(name string) (vfs.File, error) {
+	f, err := q.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &queueFile{File: f, q: q, name: name}, nil
+}
+
+// Link implements vfs.FS.
+func (q *queueFS) Link(oldname, newname string) error {
+	_, err := q.try(newname, func() error { return q.FS.Link(oldname, newname) })
+	return err
+}
+
+// Rename implements vfs.FS.
+func (q *queueFS) Rename(oldname, newname string) error {
+	_, err := q.try(newname, func() error { return q.FS.Rename(oldname, newname) })
+	return err
+}
+
+// Remove implements vfs.FS.
+func (q *queueFS) Remove(name string) error {
+	_, err := q.try(name, func() error { return q.FS.Remove(name) })
+	return err
+}
+
+// RemoveAll implements vfs.FS.
+func (q *queueFS) RemoveAll(name string) error {
+	_, err := q.try(name, func() error { return q.FS.RemoveAll(name) })
+	return err
+}
+
+// queueFile is a file of Pebble, or its directory.
+type queueFile struct {
+	vfs.File
+	q    *queueFS
+	name string
+}
+
+// Write implements io.Writer. What is left of a short write is written again.
+func (f *queueFile) Write(p []byte) (n int, err error) {
+	pretend, err := f.q.try(f.name, func() error {
+		k, err := f.File.Write(p[n:])
+		n += k
+		return err
+	})
+	if pretend {
+		n = len(p)
+	}
+	return n, err
+}
+
+// WriteAt implements io.WriterAt.
+func (f *queueFile) WriteAt(p []byte, offset int64) (n int, err error) {
+	pretend, err := f.q.try(f.name, func() error {
+		k, err := f.File.WriteAt(p[n:], offset+int64(n))
+		n += k
+		return err
+	})
+	if pretend {
+		n = len(p)
+	}
+	return n, err
+}
+
+// Preallocate implements vfs.File. It is a favour, and no harm is done if it
+// fails.
+func (f *queueFile) Preallocate(offset, length int64) error {
+	_, err := f.q.try(f.name, func() error {
+		_ = f.File.Preallocate(offset, length)
+		return nil
+	})
+	return err
+}
+
+// Sync implements vfs.File.
+func (f *queueFile) Sync() error { return f.sync(f.File.Sync) }
+
+// SyncData implements vfs.File.
+func (f *queueFile) SyncData() error { return f.sync(f.File.SyncData) }
+
+// SyncTo implements vfs.File.
+func (f *queueFile) SyncTo(length int64) (full bool, err error) {
+	err = f.sync(func() (err error) {
+		full, err = f.File.SyncTo(length)
+		return err
+	})
+	return full, err
+}
+
+// sync does an fsync once, whatever the error: after one that failed, another
+// would report the success of nothing.
+func (f *queueFile) sync(sync func() error) error {
+	_, err := f.q.try(f.name, func() error { return f.q.giveUp(f.name, sync()) })
+	return err
+}
+
+// giveUp makes the store fail with an error that is beyond repair, and
+// pretends that there was none, once Pebble is open.
+func (q *queueFS) giveUp(name string, err error) error {
+	if err == nil || !q.opened.Load() {
+		return err
+	}
+	_ = q.health.fail(fmt.Errorf("%s: %w", name, err))
+	return nil
+}
+
+// Close implements vfs.File.
+func (f *queueFile) Close() error { return f.q.giveUp(f.name, f.File.Close()) }
+
+// noFile is what Pebble writes to after the store has failed.
+type noFile struct{ vfs.File }
+
+func (noFile) Close() error                { return nil }
+func (noFile) Read([]byte) (int, error)    { return 0, fs.ErrClosed }
+func (noFile) Stat() (vfs.FileInfo, error) { return nil, fs.ErrClosed }
+func (noFile) Fd() uintptr                 { return vfs.InvalidFd }
+func (noFile) Prefetch(int64, int64) error { return nil }
+
+// ReadAt implements io.ReaderAt.
+func (noFile) ReadAt([]byte, int64) (int, error) { return 0, fs.ErrClosed }
