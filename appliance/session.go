@@ -18,10 +18,14 @@ type Session struct {
 	TLS        *tls.ConnectionState // nil in plain text
 	Identity   *Identity            // nil until AUTH has succeeded
 	Submission bool                 // users hand in their mail here (RFC 6409): the header is completed
-	Trusted    string               // the entry of the listener's trusted list that contains Client, or ""
+	Trusted    string               // the entry of the listener's trusted list that contains Client, or TrustedAdmin, or ""
 
 	auth []AuthResult // what the AtConnect checks found; part of every transaction
 }
+
+// TrustedAdmin is Session.Trusted of a message that was handed in through the
+// admin interface. Who can reach that may do everything, also send as anybody.
+const TrustedAdmin = "admin"
 
 // User is the authenticated user, or "".
 func (s *Session) User() string {

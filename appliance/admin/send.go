@@ -11,10 +11,6 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
-// TrustedAdmin is [appliance.Session.Trusted] of a message handed in here:
-// who can reach this server may send.
-const TrustedAdmin = "admin"
-
 // send takes a message on the same road as a listener does.
 func (s *Server) send(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
@@ -91,7 +87,7 @@ func (j sending) run(begun func(appliance.QueueID) error) (Sent, error) {
 	defer release()
 	ctx := j.r.Context()
 	session := &appliance.Session{
-		ID: appliance.NewSessionID(), Hello: p.Hostname(), Extended: true, Submission: true, Trusted: TrustedAdmin,
+		ID: appliance.NewSessionID(), Hello: p.Hostname(), Extended: true, Submission: true, Trusted: appliance.TrustedAdmin,
 	}
 	tx, err := p.Mail(ctx, session, j.env)
 	if err != nil {

@@ -34,7 +34,8 @@
 //
 // Mail from strangers, who neither log in nor are trusted, is not the business
 // of this check: they can send to nobody but our own recipients, and SPF and
-// DMARC tell whether they may use their address.
+// DMARC tell whether they may use their address. The administrator may send as
+// anybody: what is handed in through the admin interface passes.
 package senders
 
 import (
@@ -124,8 +125,8 @@ func (s *Senders) Stages() appliance.Stage { return appliance.AtSender | applian
 
 // Inspect implements appliance.Check.
 func (s *Senders) Inspect(_ context.Context, at appliance.Stage, tx *appliance.Transaction) (appliance.Verdict, error) {
-	if !tx.Session.MayRelay() {
-		return appliance.Verdict{}, nil // a stranger
+	if !tx.Session.MayRelay() || tx.Session.Trusted == appliance.TrustedAdmin {
+		return appliance.Verdict{}, nil // a stranger, or the administrator
 	}
 	if at == appliance.AtSender {
 		return appliance.Verdict{Refuse: s.envelope(tx)}, nil
@@ -136,7 +137,7 @@ func (s *Senders) Inspect(_ context.Context, at appliance.Stage, tx *appliance.T
 // envelope objects to the reverse-path, or returns nil.
 func (s *Senders) envelope(tx *appliance.Transaction) *appliance.Reply {
 	if from := tx.Envelope.From; !from.IsNull() && !s.allowed(tx.Session, from) {
-		return refuse(tx.Session, "envelope sender", from)
+		return refuse(tx.Session, "as envelope sender", from)
 	}
 	return nil
 }
@@ -153,7 +154,7 @@ func (s *Senders) header(tx *appliance.Transaction) *appliance.Reply {
 		}
 		for _, m := range authors {
 			if !s.allowed(tx.Session, m) {
-				return refuse(tx.Session, "From field", m)
+				return refuse(tx.Session, "in the From field", m)
 			}
 		}
 	}
@@ -163,7 +164,7 @@ func (s *Senders) header(tx *appliance.Transaction) *appliance.Reply {
 			return malformed("Sender", err)
 		}
 		if !s.allowed(tx.Session, m) {
-			return refuse(tx.Session, "Sender field", m)
+			return refuse(tx.Session, "in the Sender field", m)
 		}
 	}
 	return nil
@@ -201,7 +202,7 @@ func refuse(session *appliance.Session, where string, m appliance.Mailbox) *appl
 	if session.User() == "" {
 		who = "a client of trusted network " + session.Trusted
 	}
-	return appliance.Replyf(550, 7, 1, "You may not send with this address as %s; "+
+	return appliance.Replyf(550, 7, 1, "You may not use this address %s; "+
 		"use an address of your own, or ask the administrator to allow this one", where).
 		With(fmt.Errorf("%s is not allowed to send as %s", who, m))
 }

@@ -95,6 +95,7 @@ func TestA10Envelope(t *testing.T) {
 		{"", "10.0.0.0/8", "x@example.com", false},
 		{"app", "10.0.0.0/8", "x@xn--bcher-kva.example", false}, // who logs in is a user
 		{"", "", "ceo@example.com", true},                       // a stranger is for SPF and DMARC
+		{"", appliance.TrustedAdmin, "ceo@example.com", true},   // waxwing send
 	} {
 		tx := &appliance.Transaction{Session: session(c.user, c.trusted)}
 		tx.Envelope.From = mailbox(t, c.from)
