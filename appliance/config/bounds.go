@@ -18,6 +18,7 @@ const (
 	maxOperators = 1000    // operators whose operands nest, over all brackets around a place
 	maxBlocks    = 1000    // blocks at the top level
 	maxDigits    = 19      // of a number
+	maxLines     = 10_000  // of all heredocs; the parser takes quadratic time for one
 )
 
 // inBounds says whether the parser may see the file, and returns its tokens.
@@ -85,7 +86,11 @@ func closed(c *collector, tokens hclsyntax.Tokens) bool {
 // a short way to write a very long string.
 func plain(c *collector, tokens hclsyntax.Tokens) bool {
 	ok := true
+	lines := 0
 	for _, t := range tokens {
+		if t.Type == hclsyntax.TokenStringLit {
+			lines++
+		}
 		switch at := (place{span: spanOf(t.Range)}); {
 		case t.Type == hclsyntax.TokenTemplateControl:
 			c.errorf(at, "template directives are not part of this language", "Write %%%%{ for the characters %%{, or use a condition: a ? b : c.")
@@ -93,6 +98,9 @@ func plain(c *collector, tokens hclsyntax.Tokens) bool {
 		case t.Type == hclsyntax.TokenNumberLit && (len(t.Bytes) > maxDigits || bytes.ContainsAny(t.Bytes, "eE")):
 			c.errorf(at, "this number cannot be used", "Write it with at most %d digits and without an exponent.", maxDigits)
 			ok = false
+		case lines > maxLines:
+			c.errorf(at, "heredocs are too long", "They can have %d lines in all. Put the text into a file, and write file(\"/path\").", maxLines)
+			return false
 		}
 	}
 	return ok

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -164,8 +165,10 @@ func (d *decoder) attribute(dst reflect.Value, body *hclsyntax.Body, f *field, a
 	}
 }
 
-// bind binds the references; a list keeps its order.
+// bind binds the references; a list keeps its order. What refers to a block
+// of unknown type fails with it.
 func (d *decoder) bind(dst reflect.Value, to []*instance) {
+	to = slices.DeleteFunc(slices.Clone(to), func(n *instance) bool { return n.target == nil })
 	if isRef(dst.Type()) {
 		for _, n := range to {
 			dst.Addr().Interface().(reference).Bind(n.addr, n.running())

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"bytes"
-
-	"github.com/hashicorp/hcl/v2/hclwrite"
-)
+import "github.com/hashicorp/hcl/v2/hclwrite"
 
 // Format lays out a configuration file in the one usual way, and writes
 // blocks that have several attributes on one line over several. The meaning
@@ -15,11 +11,5 @@ func Format(filename string, src []byte) ([]byte, Diagnostics) {
 		return nil, c.diagnostics()
 	}
 	tokens, _ := inBounds(c)
-	out := hclwrite.Format(spread(src, tokens))
-	// What was a space between two items is a line end now, others remain.
-	lines := bytes.Split(out, []byte("\n"))
-	for i := range lines {
-		lines[i] = bytes.TrimRight(lines[i], " \t")
-	}
-	return bytes.Join(lines, []byte("\n")), nil
+	return hclwrite.Format(spread(src, tokens)), nil
 }

@@ -74,6 +74,7 @@ func (s *spreader) item(top *brace) {
 	for s.isLabel(j) {
 		j++
 	}
+	s.i = j - 1
 	if s.typeAt(j) == hclsyntax.TokenOBrace {
 		s.push(&brace{body: true, open: j, closer: hclsyntax.TokenCBrace})
 		s.i = j
