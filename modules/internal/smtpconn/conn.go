@@ -152,7 +152,7 @@ func (c *conn) loop(r reply) error {
 	if !c.pool.cfg.RefuseSelf || !strings.EqualFold(name, c.pool.cfg.Hello) {
 		return nil
 	}
-	f := c.fail(appliance.Replyf(554, 4, 6, "Mail loop: %s [%s] is this server itself", c.target.Name, c.peer))
+	f := c.fail(appliance.Replyf(554, 4, 6, "Mail loop: %s (%s) is this server itself", c.target.Name, c.peer))
 	f.Stop = true
 	return f
 }

@@ -37,29 +37,31 @@ func (c *checker) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *checker) look(p []byte) (int, error) {
+// look is the loop that every octet goes through; it works on copies.
+func (c *checker) look(p []byte) (n int, err error) {
+	line, cr, high := c.line, c.cr, byte(0)
 	for i, b := range p {
+		high |= b
 		switch {
-		case c.cr && b != '\n':
+		case cr && b != '\n':
 			return i, errBareCR
 		case b == '\n':
-			if !c.cr {
+			if !cr {
 				return i, errBareLF
 			}
-			c.cr, c.line = false, 0
+			cr, line = false, 0
 			continue
 		case b == '\r':
-			c.cr = true
+			cr = true
 			continue
 		case b == 0:
 			return i, errNUL
-		case b >= 0x80:
-			c.high = true
 		}
-		if c.line++; c.line > maxLine {
+		if line++; line > maxLine {
 			return i, errLongLine
 		}
 	}
+	c.line, c.cr, c.high = line, cr, c.high || high >= 0x80
 	return len(p), nil
 }
 

@@ -180,6 +180,26 @@ func TestCancel(t *testing.T) {
 	check(t, pool(t).Deliver(ctx, envelope("one@b.test"), simple, targets(s.target())), "451 4.3.2")
 }
 
+// TestLastWords: a server that has heard enough may say so and hang up; what
+// it says counts, because it cannot have taken what was not finished.
+func TestLastWords(t *testing.T) {
+	large := message("Subject: x\r\n", "\r\n"+strings.Repeat(strings.Repeat("x", 98)+"\r\n", 80_000))
+	for said, want := range map[string]string{
+		"S: 552 5.3.4 enough\n": "552 5.3.4 remote",
+		"S: 250 2.0.0 fine\n":   "451 4.4.2", // it cannot have it all
+		"":                      "451 4.4.2",
+	} {
+		t.Run(said, func(t *testing.T) {
+			s := serve(t, script(quick+"C: MAIL\nC: RCPT\nC: DATA\nS: 250 ok\nS: 250 ok\nS: 354 go\nREAD 100000\n"+said+"CLOSE"))
+			rs := pool(t).Deliver(t.Context(), envelope("one@b.test"), large, targets(s.target()))
+			check(t, rs, want)
+			if strings.Contains(rs[0].Reply.Text, "ambiguous") {
+				t.Errorf("text %q", rs[0].Reply.Text)
+			}
+		})
+	}
+}
+
 func TestManyRecipients(t *testing.T) {
 	var to, want []string
 	sc := quick + "C: MAIL\n"

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	ENDLESS "raw"   send the unquoted octets until the client hangs up
 //	C: MAIL         expect a line that begins with this
 //	C= RSET         expect exactly this line
+//	READ 100        read so many octets
 //	CONTENT         read content up to the final dot and keep it
 //	TLS             do the server side of a handshake
 //	CALL            call the function of the test
@@ -91,6 +92,7 @@ func serve(t *testing.T, scripts ...script) *server {
 
 func (s *server) play(c net.Conn, sc script) {
 	defer func() { _ = c.Close() }() // c may become TLS
+	_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	r := bufio.NewReader(c)
 	for n, step := range strings.Split(strings.TrimSpace(string(sc)), "\n") {
@@ -119,6 +121,9 @@ func (s *server) play(c net.Conn, sc script) {
 				return // the client says what it thinks of it
 			}
 			c, r = tc, bufio.NewReader(tc)
+		case "READ":
+			n, _ := strconv.ParseInt(arg, 10, 64)
+			_, err = io.CopyN(io.Discard, r, n)
 		case "CALL":
 			s.call()
 		case "HANG":

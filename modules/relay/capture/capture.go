@@ -3,7 +3,7 @@
 // mode = "capture" puts one in the place of every relay.
 //
 // Each message is two values in the relay's own place in the store. With store
-// "disk" they are plain files, in relay/NAME under the data directory:
+// "disk" they are plain files, in values/relay/NAME under the data directory:
 //
 //	ID.eml   the message as it would have gone out, byte for byte
 //	ID.json  when it came, its envelope and its subject

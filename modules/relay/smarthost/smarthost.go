@@ -284,7 +284,16 @@ func (s *Smarthost) Start(context.Context) error { return nil }
 func (s *Smarthost) Stop(ctx context.Context) error { return s.pool.Stop(ctx) }
 
 // NextHop implements appliance.Relay: it is the same for everybody.
-func (s *Smarthost) NextHop(appliance.Mailbox) string { return s.hosts[0].String() }
+func (s *Smarthost) NextHop(appliance.Mailbox) string {
+	hosts := s.hosts
+	if len(hosts) == 0 { // not provisioned: somebody asks where mail would go
+		hosts, _ = s.endpoints()
+	}
+	if len(hosts) == 0 {
+		return ""
+	}
+	return hosts[0].String()
+}
 
 // Deliver implements appliance.Relay.
 func (s *Smarthost) Deliver(ctx context.Context, env appliance.Envelope, msg *appliance.Message) []appliance.Result {
