@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -79,6 +80,8 @@ func start(t testing.TB, d *DKIM, v appliance.Values) *observer.ObservedLogs {
 	}
 	return logs
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestValidate(t *testing.T) {
 	for _, c := range []struct {

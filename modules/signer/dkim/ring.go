@@ -206,8 +206,7 @@ func (d *DKIM) make(ctx context.Context, w wanted) (key *Key, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep DKIM key %s: %w", w.valueKey(), err)
 	}
-	record := key.Record(w.domain, w.selector)
-	d.log.Info("made a DKIM key; publish this record",
-		zap.String("name", record.Name), zap.String("type", record.Type), zap.String("value", record.Value))
+	d.log.Info("made a DKIM key; its record must be published",
+		zap.String("record", key.Record(w.domain, w.selector).Name), zap.String("algorithm", key.Algorithm()))
 	return key, nil
 }
