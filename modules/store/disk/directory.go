@@ -63,7 +63,11 @@ func (s *Store) lockDirectory() (*dirLock, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(lockError(f, err), l.release())
 	}
-	if err := errors.Join(s.checkFormat(), writePID(f)); err != nil {
+	err = s.checkFormat()
+	if err == nil {
+		err = writePID(f)
+	}
+	if err != nil {
 		return nil, errors.Join(err, l.release())
 	}
 	return l, nil

@@ -95,11 +95,11 @@ func (d *draft) write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	if d.size-d.checked >= spaceCheck {
+	if end := d.size + int64(len(p)); end-d.checked >= spaceCheck {
 		if err := d.s.space.admit(); err != nil {
 			return 0, err
 		}
-		d.checked = d.size
+		d.checked = end
 	}
 	return d.buffer(p)
 }

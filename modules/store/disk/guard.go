@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 
@@ -131,6 +132,18 @@ func (g *guard) Remove(name string) error {
 // RemoveAll implements vfs.FS.
 func (g *guard) RemoveAll(name string) error {
 	return g.change(func() error { return g.FS.RemoveAll(name) })
+}
+
+// Lock implements vfs.FS.
+func (g *guard) Lock(name string) (io.Closer, error) {
+	c, err := g.FS.Lock(name)
+	if err != nil || vfs.Root(g.FS) != vfs.Default {
+		return c, err
+	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 // Unwrap implements vfs.FS.

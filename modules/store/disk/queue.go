@@ -115,7 +115,7 @@ func (s *Store) get(key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]byte(nil), v...), closer.Close()
+	return append([]byte{}, v...), closer.Close()
 }
 
 func (s *Store) has(key []byte) (bool, error) {

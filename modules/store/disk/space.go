@@ -22,7 +22,7 @@ const (
 	// not even work on queued mail goes on, because its outcome could not be
 	// written down.
 	lastSpace = 4 << 20
-	// spaceInterval is how long a look at the free space holds.
+	// spaceInterval is the interval of a space.
 	spaceInterval = 100 * time.Millisecond
 )
 
@@ -37,10 +37,11 @@ var errNoSpace = errors.New("no disk space left to record the outcome of a deliv
 //
 // It goes back to roomy by itself when there is space again.
 type space struct {
-	fs      vfs.FS // without guard
-	dir     string
-	reserve uint64
-	log     *zap.Logger
+	fs       *guard
+	dir      string
+	reserve  uint64
+	interval time.Duration // how long a look at the free space holds
+	log      *zap.Logger
 
 	mu      sync.Mutex
 	ballast bool      // the ballast is on the disk
@@ -51,10 +52,10 @@ type space struct {
 	free    uint64
 }
 
-// available returns the free space, looked up at most every spaceInterval.
+// available returns the free space, as it was at most interval ago.
 // The caller holds mu.
 func (s *space) available() (uint64, error) {
-	if time.Since(s.looked) < spaceInterval {
+	if time.Since(s.looked) < s.interval {
 		return s.free, nil
 	}
 	u, err := s.fs.GetDiskUsage(s.dir)
@@ -124,7 +125,7 @@ func (s *space) makeRoom() bool {
 	defer s.mu.Unlock()
 	s.full = true
 	if !s.ballast {
-		return time.Since(s.given) < spaceInterval
+		return time.Since(s.given) < time.Second
 	}
 	s.ballast, s.given, s.looked = false, time.Now(), time.Time{}
 	s.log.Error("the disk is full; the ballast is given up so that delivery can go on", zap.String("directory", s.dir))

@@ -112,8 +112,8 @@ func (s *Store) Provision(ctx *appliance.Context) error {
 		ctx.Metrics.MustRegister(failed, s.quarantined)
 	}
 	s.health = &health{log: s.log, gauge: failed, closing: make(chan struct{}), pauseTime: pauseTime}
-	s.space = &space{fs: s.fs, dir: s.dir, reserve: s.reserve, log: s.log}
 	s.files = &guard{FS: s.fs, health: s.health}
+	s.space = &space{fs: s.files, dir: s.dir, reserve: s.reserve, interval: spaceInterval, log: s.log}
 	return nil
 }
 
