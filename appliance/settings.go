@@ -20,11 +20,16 @@ type Settings struct {
 	// "live", or "capture": nothing leaves, everything is kept for viewing.
 	Mode string `hcl:"mode,optional"`
 
-	Log     LogSettings     `hcl:"log,block"`
+	// What is logged, and in which form.
+	Log LogSettings `hcl:"log,block"`
+	// Where the server is watched.
 	Metrics MetricsSettings `hcl:"metrics,block"`
-	Admin   AdminSettings   `hcl:"admin,block"`
-	Limits  Limits          `hcl:"limits,block"`
-	Queue   QueueSettings   `hcl:"queue,block"`
+	// Where the server takes orders.
+	Admin AdminSettings `hcl:"admin,block"`
+	// What one message, client or server may cost.
+	Limits Limits `hcl:"limits,block"`
+	// When queued mail is tried, and for how long.
+	Queue QueueSettings `hcl:"queue,block"`
 }
 
 // LogSettings is the log block.

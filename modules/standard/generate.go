@@ -1,0 +1,3 @@
+package standard
+
+//go:generate go test -run TestFields -update .
