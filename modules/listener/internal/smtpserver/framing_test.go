@@ -151,7 +151,8 @@ func TestS13_Unstuffing(t *testing.T) {
 		{"a.\r\n.\r\n", "a.\r\n"},
 		{"X: y\r\n\r\n..\r\n.\r\n", "X: y\r\n\r\n.\r\n"},
 		{long + "\r\n.\r\n", long + "\r\n"},
-		{"." + long + "\r\n.\r\n", long + "\r\n"}, // the added dot does not count
+		{"." + long + "\r\n.\r\n", long + "\r\n"},               // the added dot does not count
+		{"0123456789abcdef.\r\n.\r\n", "0123456789abcdef.\r\n"}, // a buffer of 16 begins with the dot
 	} {
 		for _, size := range []int{16, 17, 64, 999, 1000, 1001, readBuffer} {
 			for name, wire := range map[string]io.Reader{

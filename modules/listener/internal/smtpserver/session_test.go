@@ -337,6 +337,46 @@ func TestS17_Sizes(t *testing.T) {
 		"\nS: 552 5.3.4 <<.*\nC: QUIT\nS: 221 <<.*\nclose\naccepted: 0")
 }
 
+// TestS18_Discarded: what is left of a refused chunk is read and is no command,
+// be the chunk the first or a later one.
+func TestS18_Discarded(t *testing.T) {
+	const commands = 5000
+	rest := strings.Repeat("NOOP\r\n", commands)
+	for _, first := range []string{"", "C> BDAT 5\\r\\nX: y\nS: 250 <<.*\n"} {
+		r := start(t)
+		script := untilData + strings.ReplaceAll(first, "X: y", `X:y\r\n`)
+		script += fmt.Sprintf("C> BDAT %d LAST\\r\\n", 3+len(rest)) + `a\nb` + escape(rest) + "\nC: QUIT\nS: 550 5.6.0 <<.*\nS: 221 <<.*\nclose\naccepted: 0"
+		r.talk(t, script)
+		r.stop(t)
+	}
+}
+
+// TestS19_LaterChunk: a later chunk is held to the same limits as the first.
+func TestS19_LaterChunk(t *testing.T) {
+	for announced, want := range map[string]string{"99999999999": "552 5.3.4 <<.*", "4 LST": "501 5.5.4 <<.*", "": "501 5.5.4 <<.*"} {
+		r := start(t)
+		r.talk(t, untilData+`C> BDAT 5\r\nX:y\r\n`+"\nS: 250 <<.*\nC: BDAT "+announced+"\nC: NOOP injected\nS: "+want+"\nclose\naccepted: 0")
+		r.stop(t)
+	}
+}
+
+// TestR1_SlowChunks: the total time of a message counts when it comes in chunks.
+func TestR1_SlowChunks(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig, d *appliancetest.Dialogue, _ *pipes) {
+		d.Directive = func(string, string) error {
+			time.Sleep(4 * time.Minute) // shorter than idle_timeout
+			return nil
+		}
+		chunk := "C> BDAT 1\\r\\nx\nS: 250 <<.*\nsleep\n"
+		if err := d.Run(untilData + strings.Repeat(chunk, 15) + `C> BDAT 1\r\nx` + "\nS: 421 4.4.2 <<.*\nclose"); err != nil {
+			t.Error(err)
+		}
+		if len(r.Spool.Messages()) != 0 {
+			t.Error("accepted")
+		}
+	}, func(o *options) { o.set.MinRate = 0; o.set.DataTimeout = 58 * time.Minute })
+}
+
 // TestS19_ManyChunks: 100,000 chunks of one octet cost no memory.
 func TestS19_ManyChunks(t *testing.T) {
 	const n = 100_000
@@ -434,6 +474,21 @@ C:
 C: .
 S: 250 <<.*
 accepted: 1`)
+}
+
+// TestC6_AuthInTransaction: not while a message is on its way.
+func TestC6_AuthInTransaction(t *testing.T) {
+	start(t, implicit, trusting).talk(t, `S: 220 <<.*
+C: EHLO c
+S: 250 <<.*
+C: MAIL FROM:<a@local.test>
+S: 250 <<.*
+C: AUTH PLAIN AGFwcABzZWNyZXQ=
+S: 503 5.5.1 <<A transaction is open.*
+C: RSET
+S: 250 <<.*
+C: AUTH PLAIN AGFwcABzZWNyZXQ=
+S: 235 <<.*`)
 }
 
 // TestReload: a transaction finishes on the pipeline it began with, the next
