@@ -64,7 +64,7 @@ func (a *attempt) warn() {
 	}
 	var late []dsn.Recipient
 	for i := range a.waiting() {
-		if a.wanted(i, appliance.NotifyDelay) && !a.d.Recipients[i].Last.Reply.Permanent() {
+		if a.fates[i].tried && a.wanted(i, appliance.NotifyDelay) {
 			r := a.describe(i)
 			r.RetryUntil = a.leased.Received.Add(a.settings.Lifetime)
 			late = append(late, r)

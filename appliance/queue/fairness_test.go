@@ -191,6 +191,18 @@ func TestBusyNextHop(t *testing.T) {
 	}
 }
 
+// TestFailuresTogether: attempts that were under way together fail once.
+func TestFailuresTogether(t *testing.T) {
+	h := health{limit: 20}
+	began := time.Now()
+	for i := range 20 {
+		h.note(dead, appliance.Result{}, began, began.Add(time.Duration(i+1)*time.Second), time.Minute)
+	}
+	if h.failures != 1 || !h.until.Equal(began.Add(61*time.Second)) {
+		t.Errorf("%d failures, down until %v after the start", h.failures, h.until.Sub(began))
+	}
+}
+
 // TestSigns reads results.
 func TestSigns(t *testing.T) {
 	result := func(code int, remote bool) appliance.Result {

@@ -93,6 +93,33 @@ func TestRetryTimes(t *testing.T) {
 	})
 }
 
+// TestSecondTime: the times of all deliveries of a destination are kept, not
+// only of the first.
+func TestSecondTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, func(in *appliance.EngineContext) {
+			if err := in.Settings.Retry.UnmarshalText([]byte("10s")); err != nil {
+				t.Fatal(err)
+			}
+		}).start()
+		h.relay.answer("example.org", says(451, 7, 1, "greylisted"))
+		start := h.now()
+		for range 3 {
+			h.send("ann@example.com", "bob@example.org")
+			after(3 * time.Second)
+		}
+		after(10 * time.Second)
+		var got []time.Duration
+		for _, c := range h.relay.asked("example.org") {
+			got = append(got, c.at.Sub(start))
+		}
+		want := []time.Duration{0, 3 * time.Second, 6 * time.Second, 10 * time.Second, 13 * time.Second, 16 * time.Second}
+		if !slices.Equal(got, want) {
+			t.Errorf("attempts at %v, want %v", got, want)
+		}
+	})
+}
+
 // TestJitter keeps retries from coming together (N18).
 func TestJitter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -260,6 +287,32 @@ func TestRejectedRoute(t *testing.T) {
 	})
 }
 
+// TestMovedAndRejected: of a delivery whose destination is gone, one recipient
+// goes elsewhere and the other nowhere. Both have their end.
+func TestMovedAndRejected(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil)
+		h.pipes["out"].Routes = []appliance.Route{{
+			When:   domainIs("example.org"),
+			Reject: &appliance.ReplyText{Reply: *appliance.NewReply(550, 1, 2, "No such domain")},
+		}}
+		h.start()
+		m := h.message("ann@example.com", "a@example.org", "b@example.net")
+		m.Deliveries[0].Destination = "old/smarthost"
+		m.Deliveries[0].Recipients = append(m.Deliveries[0].Recipients, m.Deliveries[1].Recipients...)
+		m.Deliveries = m.Deliveries[:1]
+		h.commit(m)
+		after(time.Hour)
+		checkReports(t, h, "failed 5.1.2")
+		if got := h.told(appliance.EventBounced); len(got) != 1 || got[0].To.Local != "a" {
+			t.Errorf("bounced %+v", got)
+		}
+		if got := h.relay.asked("example.net"); len(got) != 1 || len(h.store.left()) != 0 {
+			t.Errorf("calls %+v", got)
+		}
+	})
+}
+
 type domainIs string
 
 func (d domainIs) Match(f *appliance.Facts) (bool, error) {
@@ -316,7 +369,7 @@ func TestMoved(t *testing.T) {
 func TestHeldIsLeftAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHouse(t, nil).start()
-		h.commit(h.with("ann@example.com", func(m *appliance.Accepted) {}, "bob@example.net"))
+		h.store.set(func(s *fakeStore) { s.listsHeld = true })
 		m := h.message("ann@example.com", "bob@example.org")
 		m.Deliveries[0].Held = true
 		h.commit(m)

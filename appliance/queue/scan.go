@@ -169,19 +169,13 @@ func (e *engine) hurry(ctx context.Context, late []string) error {
 	return nil
 }
 
-// rewind is called when the clock has gone back. All times that were noted
-// are of no use any more.
+// rewind is called when the clock has gone back: it has everything in the
+// store made due, which lowers all times that were noted before.
 func (e *engine) rewind() {
 	e.house.Log.Warn("the clock has gone back; everything in the queue is tried now")
 	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, d := range e.dests {
-		if d.due.After(now) {
-			d.due = time.Time{}
-			e.agenda.remove(d)
-		}
-	}
 	e.store.retry = now
 	e.scan = scanState{due: now, rewound: true, number: e.scan.number, inProgress: e.scan.inProgress}
 }

@@ -83,6 +83,56 @@ func TestStopPutsBack_R13(t *testing.T) {
 	})
 }
 
+// TestStopDoesNotExpire: a message that is too old, and whose last attempt is
+// cut off, has not been given up.
+func TestStopDoesNotExpire_R11(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil).start()
+		h.relay.answer("example.org", silence(time.Hour))
+		h.commit(h.with("ann@example.com", func(m *appliance.Accepted) {
+			m.Received = m.Received.Add(-6 * 24 * time.Hour)
+		}, "bob@example.org"))
+		synctest.Wait()
+		if err := h.stopAfter(time.Second); err != nil {
+			t.Error(err)
+		}
+		if n := len(h.store.left()); n != 1 || len(h.told(appliance.EventBounced)) != 0 {
+			t.Errorf("%d deliveries left, events %+v", n, h.told())
+		}
+		checkReports(t, h)
+	})
+}
+
+// TestLeaseIsLongEnough: what was leased some time before its turn gets a new
+// lease rather than an attempt that is too short.
+func TestLeaseIsLongEnough(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, func(in *appliance.EngineContext) { in.Settings.Concurrency = 1 }).start()
+		for range 20 { // so that many are leased at once
+			h.send("", "bob@example.org")
+		}
+		synctest.Wait()
+		h.relay.answer("example.org", func(ctx context.Context, env appliance.Envelope) []appliance.Result {
+			select {
+			case <-time.After(25 * time.Minute):
+				return says(250, 0, 0, "ok")(ctx, env)
+			case <-ctx.Done():
+				return silence(0)(ctx, env)
+			}
+		})
+		for range 20 {
+			h.send("", "bob@example.org")
+		}
+		after(24 * time.Hour)
+		if got := h.told(appliance.EventDeferred); len(got) != 0 {
+			t.Errorf("%d attempts were cut short", len(got))
+		}
+		if got := h.told(appliance.EventDelivered); len(got) != 40 {
+			t.Errorf("%d delivered", len(got))
+		}
+	})
+}
+
 // TestStopWithBrokenStore: Stop ends although nothing can be settled, and the
 // log says what is lost.
 func TestStopWithBrokenStore(t *testing.T) {
