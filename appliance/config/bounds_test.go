@@ -119,6 +119,19 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
+// What is too much is said to be.
+func TestLimits(t *testing.T) {
+	for want, src := range map[string]string{
+		"the file is too large: It has 1048577 bytes; at most 1048576 are allowed.": strings.Repeat("a", maxSource+1),
+		"too many blocks: A file can have 1000.":                                    strings.Repeat("relay \"mx\" \"a\" {}\n", maxBlocks+1),
+		"heredocs are too long: They can have 10000 lines in all.":                  "hostname = <<E\n" + strings.Repeat("a\n", maxLines+1) + "E\n",
+	} {
+		if ds := loadFake("x.hcl", []byte(src)); !strings.Contains(ds.Error(), want) {
+			t.Errorf("%q\n got %v", want, ds)
+		}
+	}
+}
+
 func TestByteOrderMarks(t *testing.T) {
 	for _, bom := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
 		if ds := loadFake("x.hcl", []byte(bom+"hostname = \"a.example.com\"\n")); !strings.Contains(ds.Error(), "byte order mark") {

@@ -28,6 +28,7 @@ type condition struct {
 	expr         hclsyntax.Expression
 	variables    []string // the roots it uses, each once
 	needsContent bool
+	usesHeader   bool
 	functions    *hcl.EvalContext
 }
 
@@ -152,7 +153,7 @@ func (k *compiler) calls(calls []*hclsyntax.FunctionCallExpr) bool {
 		switch call.Name {
 		case "header":
 			headers++
-			k.cond.needsContent = true
+			k.cond.needsContent, k.cond.usesHeader = true, true
 		case "matches":
 			k.constant(call, 1, "a pattern", func(text string) (err error) {
 				patterns[text], err = regexp.Compile(text)
@@ -306,6 +307,9 @@ func unknownHeader(string) (cty.Value, error) { return cty.UnknownVal(cty.String
 func (c *condition) evalContext(variables map[string]cty.Value, header func(string) (cty.Value, error)) *hcl.EvalContext {
 	ctx := c.functions.NewChild()
 	ctx.Variables = variables
+	if !c.usesHeader {
+		return ctx
+	}
 	ctx.Functions = map[string]function.Function{"header": function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "name", Type: cty.String}},
 		Type:   function.StaticReturnType(cty.String),

@@ -145,7 +145,7 @@ func BenchmarkCondition(b *testing.B) {
 func TestDidYouMean(t *testing.T) {
 	known := []string{"listener", "signer", "relay", "tls"}
 	for written, want := range map[string]string{
-		"listner": "listener", "singer": "signer", "realy": "relay", "relais": "relay", "tsl": "tls",
+		"listner": "listener", "singer": "signer", "relais": "relay", "tsl": "tls",
 		"": "", "x": "", "certificate": "", strings.Repeat("a", 1000): "",
 	} {
 		if got := nearest(written, known); got != want {

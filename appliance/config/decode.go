@@ -237,22 +237,22 @@ func (d *decoder) evaluate(expr hclsyntax.Expression, f *field) (value, bool) {
 }
 
 // noVariables says whether an expression is free of names that are not in
-// quotes.
+// quotes. One message is enough.
 func (d *decoder) noVariables(expr hclsyntax.Expression, f *field) bool {
-	for _, t := range expr.Variables() {
-		at := d.at(spanOf(t.SourceRange()))
-		root := t.RootName()
-		switch {
-		case isSecret(f.typ):
-			d.errorf(at, "this is not a value", "Text stands in quotes.")
-		case isKind(root) && len(t) > 1:
-			d.errorf(at, f.name+" takes no reference", "It takes %s.", describeType(f.typ))
-		case len(t) == 1:
-			d.errorf(at, root+" is not a value", "Text stands in quotes: %q", root)
-		default:
-			d.errorf(at, root+" is not a value", "Text stands in quotes.")
-		}
-		return false
+	names := expr.Variables()
+	if len(names) == 0 {
+		return true
 	}
-	return true
+	at := d.at(spanOf(names[0].SourceRange()))
+	switch root := names[0].RootName(); {
+	case isSecret(f.typ):
+		d.errorf(at, "this is not a value", "Text stands in quotes.")
+	case isKind(root) && len(names[0]) > 1:
+		d.errorf(at, f.name+" takes no reference", "It takes %s.", describeType(f.typ))
+	case len(names[0]) == 1:
+		d.errorf(at, root+" is not a value", "Text stands in quotes: %q", root)
+	default:
+		d.errorf(at, root+" is not a value", "Text stands in quotes.")
+	}
+	return false
 }

@@ -176,6 +176,7 @@ var (
 		"WORD":     "marker-word",
 		"HOST":     "mail.example.com",
 		"EMPTY":    "",
+		"YES":      "true",
 	}
 	fakeFiles = map[string]string{
 		"/run/secrets/password": "marker-file\n",

@@ -93,7 +93,7 @@ func ReadFile(filename string, o Options, previous *appliance.Graph) (*File, err
 // [appliance.InstanceError], or several of them joined, into diagnostics that
 // show where the file says so.
 func (f *File) Diagnose(err error) Diagnostics {
-	c := &collector{src: f.collector.src, hide: f.collector.hide}
+	c := &collector{src: f.collector.src, hide: slices.Clone(f.collector.hide)}
 	for _, e := range flatten(err) {
 		failure, ok := errors.AsType[*appliance.InstanceError](e)
 		if !ok {

@@ -232,7 +232,9 @@ check "senders" "values" {
     empty   = env("EMPTY")
     mixed   = "<${env("PASSWORD")}>"
   }
-  limit = env("NUMBER")
+  limit  = env("NUMBER")
+  strict = env("YES")
+  size   = env("NUMBER")
 }
 pipeline "two" {
   checks   = [check.values]
@@ -243,7 +245,7 @@ rewrite "aliases" "people" {}
 `, nil)
 	c := module[*fakeCheck](t, f.Graph, "check.values")
 	want := map[string]string{"tricky": fakeEnv["TRICKY"], "default": "a", "empty": "", "mixed": "<marker-env>"}
-	if diff := cmp.Diff(want, c.Names); diff != "" || c.Limit != 12 {
+	if diff := cmp.Diff(want, c.Names); diff != "" || c.Limit != 12 || !c.Strict || c.Size != 12 {
 		t.Errorf("limit %d, names %s", c.Limit, diff)
 	}
 
@@ -280,6 +282,19 @@ func TestReadBounded(t *testing.T) {
 	}
 	if _, err := ReadFile(filepath.Join(dir, "none"), o, nil); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// The settings of a file are readable whatever its modules are, and without
+// their variables.
+func TestLoadSettings(t *testing.T) {
+	s, err := LoadSettings("mail.hcl", []byte("relay \"no\" \"x\" { a = env(\"NOT_SET\") }\nadmin { address = \"unix:/a\" }\n"), fakeOptions())
+	if err != nil || s.Admin.Address != "unix:/a" || s.DataDir != "/data" || s.Hostname != "machine.example.com" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	_, err = LoadSettings("mail.hcl", []byte("mode = \"x\"\n"), fakeOptions())
+	if ds, ok := errors.AsType[Diagnostics](err); !ok || !ds.HasErrors() {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -104,9 +104,9 @@ func maskTokens(tokens hclsyntax.Tokens, w words) []span {
 		if tokens[i].Type != hclsyntax.TokenIdent {
 			continue
 		}
-		name, next := string(tokens[i].Bytes), tokens[i+1].Type
-		assigned := next == hclsyntax.TokenEqual
-		if !w.secret[name] && (!assigned || w.open[name]) {
+		name := tokens[i].Bytes
+		assigned := tokens[i+1].Type == hclsyntax.TokenEqual
+		if !w.secret[string(name)] && (!assigned || w.open[string(name)]) {
 			continue
 		}
 		first := i + 1

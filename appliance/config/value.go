@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"math/big"
 	"reflect"
@@ -209,7 +210,7 @@ func assignMap(dst reflect.Value, v value) error {
 
 // inside makes the mismatch of an element one of its list.
 func inside(dst reflect.Value, err error) error {
-	if m, ok := err.(*mismatch); ok && m.invalid == "" {
+	if m, ok := errors.AsType[*mismatch](err); ok && m.invalid == "" {
 		return &mismatch{wants: describeType(dst.Type()), has: "a list or map that holds " + m.has}
 	}
 	return err
@@ -218,6 +219,8 @@ func inside(dst reflect.Value, err error) error {
 // describeValue says what sort of value was written.
 func describeValue(v value) string {
 	switch t := v.Type(); {
+	case v.IsNull():
+		return "null"
 	case v.outside && t == cty.String:
 		return "the text that env() or file() returned"
 	case t == cty.String:
