@@ -18,7 +18,7 @@ import (
 // was delivered must not have got the message twice (P4), and every failure
 // must have exactly one report (P7).
 func TestChaos(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) { newChaos(t, seed).run() })
 		})

@@ -360,8 +360,8 @@ func TestMoved(t *testing.T) {
 		if len(events) != 1 || events[0].Kind != appliance.EventDelivered || events[0].Attempt != 1 {
 			t.Errorf("events %+v", events)
 		}
-		if h.store.settles != 2 {
-			t.Errorf("%d outcomes, want one for the move and one for the delivery", h.store.settles)
+		if h.store.count(&h.store.settles) != 2 {
+			t.Errorf("%d outcomes, want one for the move and one for the delivery", h.store.count(&h.store.settles))
 		}
 	})
 }
@@ -374,12 +374,12 @@ func TestHeldIsLeftAlone(t *testing.T) {
 		m.Deliveries[0].Held = true
 		h.commit(m)
 		synctest.Wait()
-		before := h.store.leases
+		before := h.store.count(&h.store.leases)
 		after(24 * time.Hour)
 		if n := len(h.relay.asked("example.org")); n != 0 {
 			t.Errorf("attempted %d times", n)
 		}
-		if n := h.store.leases - before; n > 2*24*60 {
+		if n := h.store.count(&h.store.leases) - before; n > 2*24*60 {
 			t.Errorf("asked the store %d times in a day", n)
 		}
 		if _, err := h.engine.Change(t.Context(), appliance.Filter{}, appliance.ChangeRelease); err != nil {

@@ -19,7 +19,7 @@ func TestSettleFails_R3(t *testing.T) {
 		if n := len(h.relay.asked("example.org")); n != 1 {
 			t.Errorf("sent %d times", n)
 		}
-		if n := h.store.settles; n > 5*60+20 {
+		if n := h.store.count(&h.store.settles); n > 5*60+20 {
 			t.Errorf("%d attempts to settle in 5 h", n)
 		}
 		if n := h.logs.FilterMessageSnippet("cannot be stored").Len(); n != 1 {
@@ -69,7 +69,7 @@ func TestLeaseFails(t *testing.T) {
 		h.send("ann@example.com", "bob@example.org")
 		h.send("ann@example.com", "bob@example.net")
 		after(time.Hour)
-		if n := h.store.leases; n < 50 || n > 100 {
+		if n := h.store.count(&h.store.leases); n < 50 || n > 100 {
 			t.Errorf("asked the store %d times in an hour", n)
 		}
 		if n := h.logs.FilterMessageSnippet("gives no work").Len(); n != 1 {
@@ -98,7 +98,7 @@ func TestScanFails(t *testing.T) {
 		if n := h.logs.FilterMessageSnippet("does not list").Len(); n != 1 {
 			t.Errorf("%d lines in the log", n)
 		}
-		if n := h.store.scans; n > 90 {
+		if n := h.store.count(&h.store.scans); n > 90 {
 			t.Errorf("%d scans in an hour", n)
 		}
 	})

@@ -263,6 +263,13 @@ func (s *fakeStore) left() []appliance.Delivery {
 	return all
 }
 
+// count reads one of the counters.
+func (s *fakeStore) count(n *int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return *n
+}
+
 func (s *fakeStore) set(f func(s *fakeStore)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
