@@ -45,7 +45,7 @@ func envelopeOf(q url.Values) (appliance.Envelope, []appliance.Mailbox, error) {
 	var err error
 	if from := q.Get("from"); from != "" && from != "<>" {
 		if env.From, err = appliance.ParseMailbox(from); err != nil {
-			return env, nil, badRequest("from: %v", err)
+			return env, nil, badRequest("from %q: %v", from, err)
 		}
 	}
 	env.SMTPUTF8 = !env.From.IsASCII()
@@ -53,7 +53,7 @@ func envelopeOf(q url.Values) (appliance.Envelope, []appliance.Mailbox, error) {
 	for _, text := range q["to"] {
 		m, err := appliance.ParseMailbox(text)
 		if err != nil {
-			return env, nil, badRequest("to: %v", err)
+			return env, nil, badRequest("to %q: %v", text, err)
 		}
 		to = append(to, m)
 		env.SMTPUTF8 = env.SMTPUTF8 || !m.IsASCII()
