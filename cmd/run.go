@@ -1,0 +1,107 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+)
+
+func (p *program) runCommand() *cobra.Command {
+	var budget time.Duration
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "run the server",
+		Long: `run loads the configuration, starts everything in it and says in its log what the server does for whom.
+It stays in the foreground and logs to standard error: as lines for people on a terminal, as JSON otherwise.
+
+SIGHUP reads the configuration again; if it does not load, nothing changes. SIGTERM and SIGINT end the server:
+transactions and deliveries that had begun may finish until --shutdown-timeout is over. A second signal ends it
+at once. No message that was answered 250 is lost either way.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			name, err := p.configFile()
+			if err != nil {
+				return err
+			}
+			return p.serve(c.Context(), name, budget)
+		},
+	}
+	c.Flags().DurationVar(&budget, "shutdown-timeout", 30*time.Second, "how long what had begun may take to finish")
+	return c
+}
+
+// serve runs the server until it is asked to end.
+func (p *program) serve(ctx context.Context, name string, budget time.Duration) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	s, err := startServer(ctx, serverOptions{
+		Name:   name,
+		Source: func() ([]byte, error) { return readConfig(name) },
+		Config: p.configOptions(),
+		Log:    p.err,
+	})
+	if err != nil {
+		return err
+	}
+	s.Posture().Log(s.log.Logger)
+	s.log.Info("ready", zap.String("version", s.version.Version), zap.String("configuration", name), zap.String("admin", s.admin.address))
+	s.tell(notifyReady)
+	s.attend(ctx, hangup)
+	s.tell(notifyStopping)
+	s.log.Info("stopping", zap.Duration("within", budget))
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
+	defer cancel()
+	if err := s.Stop(stopping); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the server did not stop cleanly: %w", err)
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+// attend reloads on each hangup until the server is asked to end.
+func (s *server) attend(ctx context.Context, hangup <-chan os.Signal) {
+	for {
+		select {
+		case <-hangup:
+			s.tell(notifyReloading())
+			s.hangup(ctx)
+			s.tell(notifyReady)
+		case <-s.Asked():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hangup is a reload that has nobody to answer but the log.
+func (s *server) hangup(ctx context.Context) {
+	done, err := s.Reload(ctx, false)
+	if err == nil {
+		s.log.Info("reloaded", zap.Int("instances", len(done.Steps)), zap.Strings("notes", done.Notes))
+		return
+	}
+	ds := diagnosticsOf(err)
+	for i := range ds {
+		s.log.Error("configuration", zap.String("at", ds[i].Position()), zap.String("error", ds[i].Summary), zap.String("advice", ds[i].Detail))
+	}
+	if ds == nil {
+		s.log.Error("reload", zap.Error(err))
+	}
+	s.log.Error("the configuration did not change")
+}
+
+// tell tells the service manager.
+func (s *server) tell(state string) {
+	if err := notify(state); err != nil {
+		s.log.Warn("the service manager cannot be told", zap.Error(err))
+	}
+}

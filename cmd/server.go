@@ -1,0 +1,176 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/admin"
+	"github.com/waxwing-mail/waxwing/appliance/config"
+	"github.com/waxwing-mail/waxwing/appliance/queue"
+)
+
+// serverOptions is what a server is made from.
+type serverOptions struct {
+	Name   string                 // of the configuration, for messages
+	Source func() ([]byte, error) // reads it, at the start and for each reload
+	Config config.Options
+	Log    io.Writer
+	Events []appliance.EventSink // further readers of events
+}
+
+// A server is an appliance and what people and programs see of it: the log,
+// the admin server, the metrics server, and reloads.
+type server struct {
+	opts   serverOptions
+	log    *logger
+	events *admin.Events
+
+	mu        sync.Mutex // one reload at a time, and none after stop
+	appliance *appliance.Appliance
+	admin     *endpoint
+	metrics   *endpoint
+	stopped   bool
+
+	version  admin.Version
+	asked    chan struct{} // closed when a request asked the server to stop
+	ask      sync.Once
+	retiring sync.WaitGroup // endpoints that a reload replaced
+}
+
+// startServer loads the configuration and starts everything in it. The error
+// is of the type config.Diagnostics if the file, or a module on its way to
+// running, is to blame.
+func startServer(ctx context.Context, o serverOptions) (*server, error) {
+	src, err := o.Source()
+	if err != nil {
+		return nil, err
+	}
+	file, err := config.Load(o.Name, src, o.Config, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{opts: o, events: new(admin.Events), version: runningVersion(), asked: make(chan struct{})}
+	s.log = newLogger(o.Log, file.Graph.Settings.Log)
+	s.appliance = appliance.New(file.Graph, appliance.Options{
+		Log: s.log.Logger, NewEngine: queue.New,
+		Events: append([]appliance.EventSink{s.events}, o.Events...),
+	})
+	s.warn(file.Warnings)
+	if err := s.appliance.Start(ctx); err != nil {
+		return nil, &exitError{exitFailed, file.Diagnose(err)}
+	}
+	// After the store: whoever has its lock may replace a stale socket.
+	if s.admin, s.metrics, err = s.endpoints(file.Graph.Settings, nil, nil); err != nil {
+		return nil, &exitError{exitFailed, errors.Join(err, s.appliance.Stop(ctx))}
+	}
+	return s, nil
+}
+
+// warn logs the warnings of a configuration.
+func (s *server) warn(ds config.Diagnostics) {
+	for i := range ds {
+		d := &ds[i]
+		s.log.Warn("configuration", zap.String("at", d.Position()), zap.String("warning", d.Summary), zap.String("advice", d.Detail))
+	}
+}
+
+// Posture says what runs.
+func (s *server) Posture() appliance.Posture { return s.appliance.Posture() }
+
+// Addrs lists where the listeners of the configuration really listen.
+func (s *server) Addrs() []net.Addr {
+	var all []net.Addr
+	for _, n := range s.appliance.Graph().Nodes {
+		if l, ok := n.Module.(appliance.Listener); ok && !n.Unused {
+			all = append(all, l.Addrs()...)
+		}
+	}
+	return all
+}
+
+// Asked is closed when a request of the admin API asks the server to stop.
+func (s *server) Asked() <-chan struct{} { return s.asked }
+
+// Reload goes from the running configuration to the one that Source gives
+// now. If that does not load or does not start, nothing changes. With plan,
+// nothing changes either way.
+func (s *server) Reload(ctx context.Context, plan bool) (admin.Reloaded, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var done admin.Reloaded
+	if s.stopped {
+		return done, errors.New("the server is stopping")
+	}
+	src, err := s.opts.Source()
+	if err != nil {
+		return done, err
+	}
+	old := s.appliance.Graph()
+	file, err := config.Load(s.opts.Name, src, s.opts.Config, old)
+	if err != nil {
+		return done, err
+	}
+	done.Steps, done.Warnings = old.Diff(file.Graph), file.Warnings
+	done.Notes = afterRestart(old.Settings, file.Graph.Settings)
+	if plan {
+		return done, nil
+	}
+	return done, s.change(ctx, file)
+}
+
+// change makes the loaded configuration the running one.
+func (s *server) change(ctx context.Context, file *config.File) error {
+	next := file.Graph.Settings
+	newAdmin, newMetrics, err := s.endpoints(next, s.admin, s.metrics)
+	if err != nil {
+		return err
+	}
+	if err := s.appliance.Reload(ctx, file.Graph); err != nil {
+		return errors.Join(file.Diagnose(err), s.discard(newAdmin, s.admin), s.discard(newMetrics, s.metrics))
+	}
+	s.retire(s.admin, newAdmin)
+	s.retire(s.metrics, newMetrics)
+	s.admin, s.metrics = newAdmin, newMetrics
+	s.admin.server.SetToken(next.Admin.Token)
+	s.log.setLevel(next.Log.Level)
+	s.warn(file.Warnings)
+	return nil
+}
+
+// afterRestart names the settings that a reload cannot change.
+func afterRestart(old, next appliance.Settings) []string {
+	var notes []string
+	for _, c := range []struct {
+		name    string
+		changed bool
+	}{
+		{"log.format", old.Log.Format != next.Log.Format},
+		{"log.redact", fmt.Sprint(old.Log.Redact) != fmt.Sprint(next.Log.Redact)},
+		{"data_dir", old.DataDir != next.DataDir},
+	} {
+		if c.changed {
+			notes = append(notes, c.name+" takes effect when the server is restarted")
+		}
+	}
+	return notes
+}
+
+// Stop ends everything: what had begun may finish until ctx ends. The admin
+// socket goes last, so that who waits for it to vanish has waited for all.
+func (s *server) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.admin.drain(ctx)
+	s.metrics.drain(ctx)
+	err := s.appliance.Stop(ctx)
+	s.retiring.Wait()
+	return errors.Join(err, s.metrics.stop(ctx), s.admin.stop(ctx))
+}
