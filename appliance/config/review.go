@@ -31,7 +31,7 @@ func (l *loader) reviewPipeline(n *instance, p *appliance.Pipeline) {
 	if len(p.Listeners) == 0 {
 		l.warnf(n.header(), n.addr.String()+" has no listeners", "No mail comes this way. Write listeners = [listener.name].")
 	}
-	if len(p.Signers) > 0 || l.captured != nil {
+	if len(p.Signers) > 0 || l.captured != nil || p.Unsigned == appliance.UnsignedAllow {
 		return
 	}
 	trusts := slices.ContainsFunc(p.Listeners, func(r appliance.Ref[appliance.Listener]) bool {
@@ -39,7 +39,8 @@ func (l *loader) reviewPipeline(n *instance, p *appliance.Pipeline) {
 		return ok && len(t.TrustedNetworks()) > 0
 	})
 	if len(p.Auth) > 0 || trusts {
-		l.warnf(n.header(), n.addr.String()+" has no signers", "Its mail leaves unsigned, and many receivers refuse or hide unsigned mail. Write signers = [signer.name].")
+		l.warnf(n.header(), n.addr.String()+" has no signers", "Its mail leaves unsigned, and many receivers refuse or hide unsigned mail. "+
+			"Write signers = [signer.name], or unsigned = \"allow\" if that is meant.")
 	}
 }
 
