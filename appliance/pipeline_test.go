@@ -282,7 +282,11 @@ func onlyAt(at, when Stage, err error) error {
 
 // TestPipelineBrokenContent is P2: what did not arrive whole is not stored.
 func TestPipelineBrokenContent(t *testing.T) {
-	for n := range len(plain) {
+	for n := range 2 * len(plain) {
+		in := plain[:n%len(plain)]
+		if n >= len(plain) { // the first line is no field, and the body begins at once
+			in = " " + in
+		}
 		b := open(t, &Pipeline{})
 		tx, err := b.Mail(context.Background(), user(), Envelope{From: box(t, "a@example.org")})
 		if err != nil {
@@ -291,10 +295,10 @@ func TestPipelineBrokenContent(t *testing.T) {
 		if err := b.Rcpt(context.Background(), tx, Recipient{Mailbox: box(t, "u@x.example")}); err != nil {
 			t.Fatal(err)
 		}
-		_, err = b.Data(context.Background(), tx, &onceBroken{Reader: strings.NewReader(plain[:n]), err: errLocal})
+		_, err = b.Data(context.Background(), tx, &onceBroken{Reader: strings.NewReader(in), err: errLocal})
 		wantReply(t, err, "451 4.3.0")
 		if !errors.Is(err, errLocal) || len(b.got) != 0 || b.open != 0 {
-			t.Errorf("after %d octets: %v, %d stored, %d open", n, err, len(b.got), b.open)
+			t.Errorf("after %q: %v, %d stored, %d open", in, err, len(b.got), b.open)
 		}
 	}
 }
@@ -357,8 +361,11 @@ func panicky(when Stage, boom func()) Ref[Check] {
 // TestPipelineClaimPanics is R14 for the relay rule: a panic opens nothing.
 func TestPipelineClaimPanics(t *testing.T) {
 	bad := &claimer{claims: func(Mailbox) bool { panic("a bug") }}
+	bad.modify = func(*Transaction) error { return nil }
 	b := open(t, &Pipeline{Rewrites: []Ref[Modifier]{RefTo[Modifier](Addr{KindRewrite, "bad"}, bad), ours("x.example")}})
-	wantReply(t, b.send(stranger(), "a@th.example", plain, "u@x.example"), "451 4.3.0")
+	for _, to := range []string{"u@x.example", "u@th.example"} {
+		wantReply(t, b.send(stranger(), "a@th.example", plain, to), "451 4.3.0")
+	}
 }
 
 func TestPipelineAuthenticate(t *testing.T) {

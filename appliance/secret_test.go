@@ -49,6 +49,9 @@ func TestSecretDoesNotPrint(t *testing.T) {
 			t.Errorf("printed as %q in\n%s", form, printed)
 		}
 	}
+	if got := fmt.Sprintf("%#v", s); got != "(secret)" {
+		t.Errorf("%%#v is %s", got)
+	}
 	if !strings.Contains(printed, "(secret)") || m.hidden.Reveal() != marker {
 		t.Error("the test printed nothing")
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"go.uber.org/goleak"
 )
@@ -119,32 +120,34 @@ func TestSocketsHandover(t *testing.T) {
 // TestSocketsPassesOn: the connection that arrived at a closed handle goes to
 // the one that is left.
 func TestSocketsPassesOn(t *testing.T) {
-	s := &socket{conns: make(chan accepted), done: make(chan struct{})}
-	old, next := &socketHandle{socket: s, closed: make(chan struct{})}, &socketHandle{socket: s, closed: make(chan struct{})}
-	close(old.closed)
-	ours, theirs := net.Pipe()
-	defer theirs.Close()
-	for range 100 { // Accept of a closed handle chooses at random between the two
-		var both sync.WaitGroup
-		both.Go(func() { s.give(accepted{conn: ours}) })
-		both.Go(func() {
-			if _, err := old.Accept(); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("closed handle: %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		s := &socket{conns: make(chan accepted), done: make(chan struct{})}
+		old, next := &socketHandle{socket: s, closed: make(chan struct{})}, &socketHandle{socket: s, closed: make(chan struct{})}
+		close(old.closed)
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		for range 100 { // a closed handle with a connection at the door chooses at random
+			go s.give(accepted{conn: ours})
+			synctest.Wait()
+			go func() {
+				if _, err := old.Accept(); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("closed handle: %v", err)
+				}
+			}()
+			synctest.Wait()
+			if c, err := next.Accept(); c != ours || err != nil {
+				t.Fatalf("got %v, %v", c, err)
 			}
-		})
-		if c, err := next.Accept(); c != ours || err != nil {
-			t.Errorf("got %v, %v", c, err)
 		}
-		both.Wait()
-	}
-	// With nobody left it is closed, not leaked.
-	close(s.done)
-	if s.give(accepted{conn: ours}) {
-		t.Error("given to nobody")
-	}
-	if _, err := theirs.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("the connection is open: %v", err)
-	}
+		// With nobody left it is closed, not leaked.
+		close(s.done)
+		if s.give(accepted{conn: ours}) {
+			t.Error("given to nobody")
+		}
+		if _, err := theirs.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("the connection is open: %v", err)
+		}
+	})
 }
 
 func TestSocketsClose(t *testing.T) {
@@ -207,6 +210,11 @@ func TestSocketsAgain(t *testing.T) {
 		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
+		}
+		select {
+		case <-l.(*socketHandle).ended:
+		default:
+			t.Fatal("Close does not wait for the goroutine that accepts")
 		}
 	}
 	if len(s.open) != 0 {
@@ -277,7 +285,13 @@ func TestSocketsStale(t *testing.T) {
 	if err := os.Symlink(alive, link); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{alive, file, link} {
+	datagram := filepath.Join(dir, "datagram") // in use, although it cannot be connected to
+	log, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: datagram, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for _, path := range []string{alive, file, link, datagram} {
 		if _, err := s.Listen("unix:" + path); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("listens on %s: %v", path, err)
 		}
