@@ -17,7 +17,7 @@ func (s *session) greet(ctx context.Context) {
 		err = p.Connect(ctx, s.info)
 	})
 	if err != nil {
-		s.bar(refusal(err))
+		s.bar(appliance.ReplyTo(err))
 		return
 	}
 	s.srv.pause(s.srv.role.GreetDelay)

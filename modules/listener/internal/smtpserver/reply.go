@@ -2,7 +2,6 @@ package smtpserver
 
 import (
 	"bufio"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -67,18 +66,8 @@ func printable(s string) string {
 	}, s)
 }
 
-// refusal is the reply for err. Whatever err carries, a refusal is 4yz or 5yz.
-func refusal(err error) *appliance.Reply {
-	r := appliance.ReplyTo(err)
-	if r.Code < 400 || r.Code > 599 {
-		return errLocal.With(fmt.Errorf("refused with %d: %w", r.Code, err))
-	}
-	return r
-}
-
 // The replies of the engine. Their texts go to strangers.
 var (
-	errLocal     = appliance.NewReply(451, 3, 0, "Local error, please try again later")
 	errSequence  = appliance.NewReply(503, 5, 1, "Bad sequence of commands")
 	errNoHello   = appliance.NewReply(503, 5, 1, "Send EHLO first")
 	errNoMail    = appliance.NewReply(503, 5, 1, "Send MAIL first")

@@ -240,7 +240,7 @@ func (s *session) say(code, subject, detail int, text string) {
 func (s *session) refuse(err error) { s.blame(err, 1) }
 
 func (s *session) blame(err error, weight int) {
-	r := refusal(err)
+	r := appliance.ReplyTo(err)
 	if r.Code == 421 {
 		s.expel(r) // RFC 5321, section 3.8: 421 closes the channel
 		return

@@ -458,6 +458,14 @@ func TestAuthOff(t *testing.T) {
 	r.talk(t, "S: 220 <<.*\nC: EHLO c\nS: 250 <<.*\nlacks: AUTH|STARTTLS\nC: STARTTLS\nS: 502 <<.*\nC: AUTH PLAIN AGFwcABzZWNyZXQ=\nS: 538 <<.*\nC: MAIL FROM:<a@local.test>\nS: 530 <<.*")
 }
 
+// TestA8_EmptyPassword: an empty password is never right, even where an
+// authenticator would take it (RFC 4513, section 5.1.2: an anonymous bind).
+func TestA8_EmptyPassword(t *testing.T) {
+	r := start(t, implicit, within(func(h *appliancetest.House, _ *appliance.House) { h.Users = appliancetest.Users{"app": ""} }))
+	r.talk(t, "S: 220 <<.*\nC: EHLO c\nS: 250 <<.*\nC: AUTH PLAIN AGFwcAA=\nS: 535 5.7.8 <<.*\n"+
+		"C: AUTH LOGIN YXBw\nS: 334 <<.*\nC: =\nS: 535 5.7.8 <<.*")
+}
+
 // TestTrusted: a trusted network may send in clear and without AUTH.
 func TestTrusted(t *testing.T) {
 	start(t, submission, trusting).talk(t, `S: 220 <<.*
