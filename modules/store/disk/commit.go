@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
@@ -19,7 +17,7 @@ func (s *Store) Commit(ctx context.Context, msgs ...appliance.Accepted) error {
 	if err := s.space.admit(); err != nil {
 		return err
 	}
-	b := s.db.NewBatch()
+	b := s.newBatch()
 	drafts, err := s.stage(b, msgs)
 	if err != nil {
 		return errors.Join(full(err), b.Close())
@@ -35,7 +33,7 @@ func (s *Store) Commit(ctx context.Context, msgs ...appliance.Accepted) error {
 
 // stage puts messages into a batch and makes the bodies that are in files
 // durable. The drafts are committed when the batch is.
-func (s *Store) stage(b *pebble.Batch, msgs []appliance.Accepted) ([]*draft, error) {
+func (s *Store) stage(b *batch, msgs []appliance.Accepted) ([]*draft, error) {
 	var drafts []*draft
 	inFile := false
 	for i := range msgs {
@@ -52,7 +50,7 @@ func (s *Store) stage(b *pebble.Batch, msgs []appliance.Accepted) ([]*draft, err
 	return drafts, s.files.syncDir(s.sub(bodiesName))
 }
 
-func (s *Store) stageMessage(b *pebble.Batch, msg *appliance.Accepted) (*draft, error) {
+func (s *Store) stageMessage(b *batch, msg *appliance.Accepted) (*draft, error) {
 	key := messageKey(msg.ID)
 	d, err := s.check(msg, key)
 	if err != nil {
@@ -110,7 +108,7 @@ func (s *Store) check(msg *appliance.Accepted, key []byte) (*draft, error) {
 }
 
 // stageBody writes a body without a copy of its own.
-func stageBody(b *pebble.Batch, key, body []byte) error {
+func stageBody(b *batch, key, body []byte) error {
 	op := b.SetDeferred(len(key), versionSize+len(body)+checksumSize)
 	copy(op.Key, key)
 	record := append(op.Value[:0], recordVersion)
@@ -120,7 +118,7 @@ func stageBody(b *pebble.Batch, key, body []byte) error {
 
 // stageDelivery moves a delivery from what is stored, if anything, to what is
 // to be stored, nil if it is finished. Its place in the schedule moves along.
-func stageDelivery(b *pebble.Batch, k appliance.DeliveryKey, stored, next *deliveryRecord) error {
+func stageDelivery(b *batch, k appliance.DeliveryKey, stored, next *deliveryRecord) error {
 	key := deliveryKey(k)
 	var oldIndex, newIndex []byte
 	if stored != nil {
@@ -135,7 +133,7 @@ func stageDelivery(b *pebble.Batch, k appliance.DeliveryKey, stored, next *deliv
 		}
 	}
 	if newIndex != nil && string(oldIndex) != string(newIndex) {
-		if err := b.Set(newIndex, nil, nil); err != nil {
+		if err := b.schedule(newIndex); err != nil {
 			return err
 		}
 	}

@@ -173,7 +173,7 @@ func TestForeignFilesR8(t *testing.T) {
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s = startStore(t, fsys, "data")
+	startStore(t, fsys, "data")
 	if names, err := fsys.List("data/bodies"); err != nil || len(names) != 3 {
 		t.Errorf("left in bodies: %v, %v", names, err)
 	}

@@ -80,12 +80,19 @@ func (s *Store) Lease(ctx context.Context, want appliance.LeaseRequest) ([]appli
 
 // take leases due deliveries by the schedule alone.
 func (s *Store) take(want appliance.LeaseRequest) (taken []indexEntry, err error) {
-	lower := destinationKey(want.Destination)
-	it, err := s.scan(lower, afterDestination(want.Destination))
+	cur, lower := s.cursors.begin(want.Destination)
+	upper := afterDestination(want.Destination)
+	first := upper
+	defer func() { s.cursors.end(cur, first) }()
+	it, err := s.scan(lower, upper)
 	if err != nil {
+		first = nil
 		return nil, err
 	}
-	for ok := it.First(); ok && len(taken) < want.Max; ok = it.Next() {
+	if it.First() {
+		first = bytes.Clone(it.Key())
+	}
+	for ok := it.Valid(); ok && len(taken) < want.Max; ok = it.Next() {
 		e, valid := splitIndexKey(it.Key())
 		if !valid {
 			continue
@@ -98,6 +105,7 @@ func (s *Store) take(want appliance.LeaseRequest) (taken []indexEntry, err error
 		}
 	}
 	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		first = nil
 		s.release(taken)
 		return nil, err
 	}
@@ -185,7 +193,7 @@ func (s *Store) dangling(e indexEntry) error {
 		return errors.Join(err, errStale)
 	}
 	s.log.Warn("the schedule names a delivery that does not exist; the entry is removed", zap.String("id", string(e.key.ID)))
-	b := s.db.NewBatch()
+	b := s.newBatch()
 	if err := b.Delete(e.encode(), nil); err != nil {
 		return errors.Join(err, b.Close())
 	}

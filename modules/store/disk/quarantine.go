@@ -49,7 +49,7 @@ func (s *Store) moveAside(id appliance.QueueID, why string) (found bool, err err
 	if !id.IsValid() {
 		return false, errors.New("not a queue id")
 	}
-	b := s.db.NewBatch()
+	b := s.newBatch()
 	dir := s.quarantineDir(id)
 	if err := s.saveRecords(b, id, dir); err != nil {
 		return false, errors.Join(err, b.Close())
@@ -68,7 +68,7 @@ func (s *Store) moveAside(id appliance.QueueID, why string) (found bool, err err
 }
 
 // saveRecords copies the records of a message and puts their removal into b.
-func (s *Store) saveRecords(b *pebble.Batch, id appliance.QueueID, dir string) error {
+func (s *Store) saveRecords(b *batch, id appliance.QueueID, dir string) error {
 	save := func(key []byte, name string) error {
 		record, err := s.get(key)
 		if err != nil || record == nil {
@@ -93,7 +93,7 @@ func (s *Store) saveRecords(b *pebble.Batch, id appliance.QueueID, dir string) e
 // saveDelivery removes the delivery from the schedule as well, if its record
 // still says where it stands there. If it does not, Lease removes what it
 // finds without a delivery.
-func (s *Store) saveDelivery(b *pebble.Batch, it *pebble.Iterator, dir string) error {
+func (s *Store) saveDelivery(b *batch, it *pebble.Iterator, dir string) error {
 	record, err := it.ValueAndErr()
 	if err != nil {
 		return err

@@ -79,12 +79,26 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 	}
 }
 
+// A batch is a batch of Pebble that knows what it adds to the schedule.
+type batch struct {
+	*pebble.Batch
+	scheduled [][]byte
+}
+
+func (s *Store) newBatch() *batch { return &batch{Batch: s.db.NewBatch()} }
+
+// schedule adds an entry to the schedule.
+func (b *batch) schedule(entry []byte) error {
+	b.scheduled = append(b.scheduled, entry)
+	return b.Set(entry, nil, nil)
+}
+
 // apply makes a batch durable. Concurrent calls share one fsync. If that
 // fails, so has the store.
 //
 // A panic, which only a mistake in Pebble's own state can cause, leaves its
 // locks held: it must not be closed properly any more.
-func (s *Store) apply(b *pebble.Batch) (err error) {
+func (s *Store) apply(b *batch) (err error) {
 	if b.Empty() {
 		return b.Close()
 	}
@@ -94,7 +108,7 @@ func (s *Store) apply(b *pebble.Batch) (err error) {
 			err = s.health.fail(fmt.Errorf("queue: %v", r))
 		}
 	}()
-	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+	if err := s.db.ApplyNoSyncWait(b.Batch, pebble.Sync); err != nil {
 		return err // the batch itself is at fault, nothing was written
 	}
 	if err := b.SyncWait(); err != nil {
@@ -102,6 +116,9 @@ func (s *Store) apply(b *pebble.Batch) (err error) {
 	}
 	if err := s.health.err(); err != nil {
 		return err // it may be that nothing of this reached the disk
+	}
+	for _, entry := range b.scheduled {
+		s.cursors.add(entry)
 	}
 	return b.Close()
 }

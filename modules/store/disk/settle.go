@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
@@ -85,7 +83,7 @@ func (s *Store) settle(outcomes []appliance.Outcome) (bad []casualty, err error)
 // last delivery it finishes.
 type step struct {
 	s     *Store
-	b     *pebble.Batch
+	b     *batch
 	moved map[appliance.DeliveryKey]bool // to whether it is finished
 	order []*deliveryRecord
 	keys  []appliance.DeliveryKey // of order
@@ -93,7 +91,7 @@ type step struct {
 }
 
 func (s *Store) newStep() *step {
-	return &step{s: s, b: s.db.NewBatch(), moved: make(map[appliance.DeliveryKey]bool)}
+	return &step{s: s, b: s.newBatch(), moved: make(map[appliance.DeliveryKey]bool)}
 }
 
 func (p *step) abandon(err error) error { return errors.Join(err, p.b.Close()) }

@@ -53,10 +53,11 @@ type Store struct {
 	wedged      atomic.Bool // Pebble holds a lock for ever
 	quarantined prometheus.Counter
 
-	leases leases
-	ids    idLocks
-	memory draftMemory
-	values values
+	leases  leases
+	cursors cursors
+	ids     idLocks
+	memory  draftMemory
+	values  values
 
 	mu     sync.Mutex
 	open   bool
@@ -194,6 +195,7 @@ func (s *Store) close() (err error) {
 		err = nil // it has been said
 	}
 	s.leases.clear()
+	s.cursors.clear()
 	return errors.Join(err, s.lock.release())
 }
 
