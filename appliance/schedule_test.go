@@ -174,7 +174,7 @@ func TestFormatDuration(t *testing.T) {
 		36*time.Hour + 30*time.Minute + 10*time.Second: "1d12h30m10s",
 	} {
 		if got := FormatDuration(d); got != want {
-			t.Errorf("%v is written %q, want %q", time.Duration(d), got, want)
+			t.Errorf("%v is written %q, want %q", d, got, want)
 		}
 	}
 }

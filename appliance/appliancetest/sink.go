@@ -3,6 +3,7 @@ package appliancetest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -120,7 +121,7 @@ func (s *Sink) serve(c net.Conn) {
 			w.WriteString(reply + "\r\n")
 		case "QUIT":
 			w.WriteString("221 2.0.0 Bye\r\n")
-			w.Flush()
+			_ = w.Flush()
 			return
 		case "HELO", "RSET", "NOOP":
 			w.WriteString("250 2.0.0 Ok\r\n")
@@ -141,7 +142,7 @@ func readDots(r *bufio.Reader) ([]byte, error) {
 	var data []byte
 	for start := true; ; {
 		line, err := r.ReadSlice('\n')
-		if err != nil && err != bufio.ErrBufferFull {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, err
 		}
 		if start {

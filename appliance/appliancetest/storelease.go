@@ -55,7 +55,10 @@ func testDestinations(t *testing.T, b *storeBed) {
 	if len(left) != 3 {
 		t.Errorf("left: %v", left)
 	}
-	for range b.Destinations(t.Context()) {
+	for _, err := range b.Destinations(t.Context()) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // stopping early does no harm
 	}
 }

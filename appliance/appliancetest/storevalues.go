@@ -108,7 +108,7 @@ func increment(ctx context.Context, v appliance.Values) error {
 	if err != nil {
 		return err
 	}
-	return v.Swap(ctx, "n", old, []byte(string(rune([]rune(string(old))[0]+1))))
+	return v.Swap(ctx, "n", old, []byte(string([]rune(string(old))[0]+1)))
 }
 
 func testValuesList(t *testing.T, b *storeBed) {

@@ -37,7 +37,9 @@ func DialSubmitter(c SubmitConfig) (*Submitter, error) {
 	if c.Timeout == 0 {
 		c.Timeout = time.Minute
 	}
-	conn.SetDeadline(time.Now().Add(c.Timeout))
+	if err := conn.SetDeadline(time.Now().Add(c.Timeout)); err != nil {
+		return nil, err
+	}
 	s := new(Submitter)
 	s.use(conn)
 	if c.Implicit {
@@ -118,7 +120,7 @@ func (s *Submitter) Submit(from string, to []string, data []byte) (string, error
 
 // Close says QUIT and closes the connection.
 func (s *Submitter) Close() {
-	s.text.Cmd("QUIT")
+	_, _ = s.text.Cmd("QUIT")
 	s.conn.Close()
 }
 
