@@ -49,7 +49,7 @@ type Options struct {
 	Log       *zap.Logger                // nil logs nothing
 	Resolver  Resolver                   // nil is the resolver of the system
 	NewEngine func(EngineContext) Engine // queue.New
-	Events    []EventSink                // further readers of events
+	Events    []EventSink                // further readers of events; those that are prometheus.Collectors are collected
 	Now       func() time.Time           // nil is time.Now
 	Drain     time.Duration              // how long replaced instances may finish their work; 0 is 10 minutes
 }
@@ -68,6 +68,11 @@ func New(g *Graph, o Options) *Appliance {
 	a := &Appliance{opts: o, log: o.Log, core: prometheus.NewRegistry()}
 	a.drain, a.cut = context.WithCancel(context.Background())
 	a.events = append(EventSinks{newEventLog(o.Log, g.Settings.Log), newEventMetrics(a.core)}, o.Events...)
+	for _, sink := range o.Events {
+		if c, ok := sink.(prometheus.Collector); ok {
+			a.core.MustRegister(c)
+		}
+	}
 	a.graph.Store(g)
 	return a
 }

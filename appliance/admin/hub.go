@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
@@ -22,7 +24,10 @@ type Events struct {
 	dropped atomic.Uint64
 }
 
-var _ appliance.EventSink = (*Events)(nil)
+var (
+	_ appliance.EventSink  = (*Events)(nil)
+	_ prometheus.Collector = (*Events)(nil)
+)
 
 // A reader is one who watches. events is closed when it was dropped.
 type reader struct {
@@ -50,6 +55,26 @@ func (h *Events) Emit(e appliance.Event) {
 
 // Dropped is how many readers were too slow.
 func (h *Events) Dropped() uint64 { return h.dropped.Load() }
+
+var (
+	readersDesc = prometheus.NewDesc("waxwing_event_readers", "Programs that watch events.", nil, nil)
+	droppedDesc = prometheus.NewDesc("waxwing_event_readers_dropped_total", "Programs that watched events and were too slow.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (*Events) Describe(descs chan<- *prometheus.Desc) {
+	descs <- readersDesc
+	descs <- droppedDesc
+}
+
+// Collect implements prometheus.Collector.
+func (h *Events) Collect(metrics chan<- prometheus.Metric) {
+	h.mu.Lock()
+	readers := len(h.readers)
+	h.mu.Unlock()
+	metrics <- prometheus.MustNewConstMetric(readersDesc, prometheus.GaugeValue, float64(readers))
+	metrics <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(h.Dropped()))
+}
 
 // watch returns a reader, or false if there are too many.
 func (h *Events) watch(id appliance.QueueID) (*reader, bool) {

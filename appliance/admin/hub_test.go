@@ -3,6 +3,7 @@ package admin_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -46,6 +47,9 @@ func TestSlowReader(t *testing.T) {
 	}
 	if n := h.events.Dropped(); n != 1 {
 		t.Fatalf("%d readers dropped", n)
+	}
+	if got := h.request(t, raw("GET /metrics", "", "")); !strings.Contains(got, "\nwaxwing_event_readers_dropped_total 1\n") {
+		t.Error("it is not counted in the metrics")
 	}
 	var last error
 	for _, err := range watch {
