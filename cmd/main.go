@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -92,21 +94,23 @@ func (p *program) report(err error) int {
 		return status
 	}
 	if ds := diagnosticsOf(err); ds != nil {
-		if err := ds.Write(p.err, isTerminal(p.err)); err != nil {
-			return exitFailed
-		}
-		return status
+		_ = ds.Write(p.err, isTerminal(p.err)) // there is nobody else to tell
+	} else {
+		p.tell(err)
 	}
+	if hint := hintFor(status, err); hint != "" {
+		fmt.Fprintln(p.err, hint)
+	}
+	return status
+}
+
+func (p *program) tell(err error) {
 	fmt.Fprintln(p.err, "waxwing: "+err.Error())
 	if e, ok := errors.AsType[*admin.Error](err); ok {
 		for _, reason := range e.Reasons {
 			fmt.Fprintln(p.err, "  "+reason)
 		}
 	}
-	if hint := hintFor(status, err); hint != "" {
-		fmt.Fprintln(p.err, hint)
-	}
-	return status
 }
 
 // hintFor says what to do about an error.
@@ -118,6 +122,11 @@ func hintFor(status int, err error) string {
 		return "Ask as the user that runs the server, or as root."
 	case errors.Is(err, admin.ErrUnreachable):
 		return `Start it with "waxwing run", or say where it is with --config or --admin.`
+	case errors.Is(err, syscall.EADDRINUSE):
+		return `Another program listens there ("ss -ltnp" says which): stop it, or write another port.`
+	case errors.Is(err, syscall.EACCES) && isTCP(err):
+		return `Ports below 1024 need a permission: AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit,
+"setcap cap_net_bind_service=+ep" on the program, or write a higher port.`
 	}
 	return ""
 }
@@ -135,6 +144,11 @@ func (p *program) statusOf(err error) int {
 		return exitConfig
 	}
 	return exitFailed
+}
+
+func isTCP(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && strings.HasPrefix(op.Net, "tcp")
 }
 
 // diagnosticsOf returns what an error has to say about a configuration, be it

@@ -64,7 +64,7 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	})
 	s.warn(file.Warnings)
 	if err := s.appliance.Start(ctx); err != nil {
-		return nil, &exitError{exitFailed, file.Diagnose(err)}
+		return nil, &exitError{exitFailed, errors.Join(file.Diagnose(err), err)}
 	}
 	// After the store: whoever has its lock may replace a stale socket.
 	if s.admin, s.metrics, err = s.endpoints(file.Graph.Settings, nil, nil); err != nil {
