@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -302,20 +301,4 @@ func TestStopCutsWhatIsRetiring(t *testing.T) {
 		}
 		release()
 	})
-}
-
-func TestUnusedListenerDoesNotListen(t *testing.T) {
-	p := newPlant()
-	p.in.Unused = true
-	p.road.Pipeline.Listeners = nil
-	a := p.appliance()
-	if err := a.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if slices.Contains(strings.Fields(p.d.take()), "in:start") {
-		t.Error("it was started")
-	}
-	if err := a.Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
 }

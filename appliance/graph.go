@@ -27,7 +27,6 @@ type Node struct {
 	// same.
 	Fingerprint string
 	Source      string // "mail.hcl:31", or "" for a block that the program added
-	Unused      bool   // nothing refers to it; a listener that is unused does not listen
 
 	provisioned, started bool
 	metrics              *instanceMetrics

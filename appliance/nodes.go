@@ -33,7 +33,7 @@ func storeFirst(nodes []*Node) []*Node {
 func startNodes(ctx context.Context, nodes []*Node, match func(*Node) bool) error {
 	for _, n := range nodes {
 		s, ok := n.Module.(Starter)
-		if !ok || n.started || !match(n) || unused(n) {
+		if !ok || n.started || !match(n) {
 			continue
 		}
 		if err := s.Start(ctx); err != nil {
@@ -43,10 +43,6 @@ func startNodes(ctx context.Context, nodes []*Node, match func(*Node) bool) erro
 	}
 	return nil
 }
-
-// unused says whether n is a listener in no pipeline: it has nowhere to put
-// mail and does not listen.
-func unused(n *Node) bool { return isListener(n) && n.Unused }
 
 // stopNodes stops what runs, in reverse order; listeners all at once, since
 // each waits for its sessions.

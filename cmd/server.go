@@ -88,7 +88,7 @@ func (s *server) Posture() appliance.Posture { return s.appliance.Posture() }
 func (s *server) Addrs() []net.Addr {
 	var all []net.Addr
 	for _, n := range s.appliance.Graph().Nodes {
-		if l, ok := n.Module.(appliance.Listener); ok && !n.Unused {
+		if l, ok := n.Module.(appliance.Listener); ok {
 			all = append(all, l.Addrs()...)
 		}
 	}
