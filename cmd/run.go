@@ -52,7 +52,7 @@ func (p *program) serve(ctx context.Context, name string, budget time.Duration) 
 		return err
 	}
 	s.Posture().Log(s.log.Logger)
-	s.log.Info("ready", zap.String("version", s.version.Version), zap.String("configuration", name), zap.String("admin", s.admin.address))
+	s.log.Info("ready", zap.String("version", s.version.Version), zap.String("configuration", name), zap.String("admin", s.AdminAddress()))
 	s.tell(notifyReady)
 	s.attend(ctx, hangup)
 	s.tell(notifyStopping)

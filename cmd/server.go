@@ -32,7 +32,7 @@ type server struct {
 	log    *logger
 	events *admin.Events
 
-	mu        sync.Mutex // one reload at a time, and none after stop
+	mu        sync.Mutex // one reload at a time, none after stop; guards the endpoints until then
 	appliance *appliance.Appliance
 	admin     *endpoint
 	metrics   *endpoint
@@ -66,8 +66,12 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	if err := s.appliance.Start(ctx); err != nil {
 		return nil, &exitError{exitFailed, errors.Join(file.Diagnose(err), err)}
 	}
-	// After the store: whoever has its lock may replace a stale socket.
-	if s.admin, s.metrics, err = s.endpoints(file.Graph.Settings, nil, nil); err != nil {
+	// After the store: whoever has its lock may replace a stale socket. The
+	// first request may be a reload, which has to wait.
+	s.mu.Lock()
+	s.admin, s.metrics, err = s.endpoints(file.Graph.Settings, nil, nil)
+	s.mu.Unlock()
+	if err != nil {
 		return nil, &exitError{exitFailed, errors.Join(err, s.appliance.Stop(ctx))}
 	}
 	return s, nil
@@ -93,6 +97,13 @@ func (s *server) Addrs() []net.Addr {
 		}
 	}
 	return all
+}
+
+// AdminAddress is where the admin server is reached now.
+func (s *server) AdminAddress() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.admin.address
 }
 
 // Asked is closed when a request of the admin API asks the server to stop.
