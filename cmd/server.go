@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 
 	"go.uber.org/zap"
@@ -87,17 +86,6 @@ func (s *server) warn(ds config.Diagnostics) {
 
 // Posture says what runs.
 func (s *server) Posture() appliance.Posture { return s.appliance.Posture() }
-
-// Addrs lists where the listeners of the configuration really listen.
-func (s *server) Addrs() []net.Addr {
-	var all []net.Addr
-	for _, n := range s.appliance.Graph().Nodes {
-		if l, ok := n.Module.(appliance.Listener); ok {
-			all = append(all, l.Addrs()...)
-		}
-	}
-	return all
-}
 
 // AdminAddress is where the admin server is reached now.
 func (s *server) AdminAddress() string {
