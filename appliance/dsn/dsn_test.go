@@ -89,6 +89,7 @@ func TestGolden(t *testing.T) {
 			}
 		}},
 		{"expired", "4.4.7, and the last reply as the diagnostic", func(r *Report) {
+			r.Time = received.Add(5*24*time.Hour + 40*time.Minute)
 			r.Recipients[0].Status = "4.4.7"
 			r.Recipients[0].Result.Reply = *appliance.NewReply(451, 7, 1, "Greylisted, please come back later")
 		}},
@@ -99,9 +100,14 @@ func TestGolden(t *testing.T) {
 				Reply: *appliance.NewReply(451, 4, 1, "mx.example.org does not answer"), Host: "mx.example.org",
 			}
 		}},
-		{"relayed", "RFC 3461, section 6.2.7.2: a next hop without DSN", func(r *Report) {
-			r.Action = Relayed
+		{"relayed", "RFC 3461, section 5.2.2: a next hop without DSN; RET=FULL is not for this", func(r *Report) {
+			r.Action, r.Envelope.Return, r.Envelope.EnvelopeID = Relayed, "FULL", "order 4711"
+			r.Recipients[0].Original = "rfc822;Bob+list@example.org"
 			r.Recipients[0].Result.Reply = *appliance.NewReply(250, 1, 5, "Accepted")
+		}},
+		{"seven_bit", "what a program did wrong is said so that its author can mend it", func(r *Report) {
+			r.Recipients[0].Result.Remote = false
+			r.Recipients[0].Result.Reply = *appliance.NewReply(554, 6, 3, "The message has 8-bit content and mx.example.org does not support 8BITMIME")
 		}},
 		{"several", "one report for all recipients of a message that failed", func(r *Report) {
 			r.Domain = "example.net"
@@ -122,7 +128,7 @@ func TestGolden(t *testing.T) {
 			r.Recipients[0].Mailbox = mailbox(t, "борис+a@example.org")
 			r.Message = original(t, "From: <ann@example.com>\r\nTo: борис@example.org\r\n", "Hello\r\n")
 		}},
-		{"hostile", "PROMISES H1: nothing that strangers wrote adds a field or a line", func(r *Report) {
+		{"hostile", "H1: nothing that strangers wrote adds a field or a line", func(r *Report) {
 			r.Envelope.EnvelopeID = "x\r\nInjected: 1\x00"
 			r.Recipients[0].Original = "rfc822;a\r\nInjected: 2"
 			r.Recipients[0].Result.Host = "mx\r\nInjected: 3"
@@ -257,7 +263,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestNotify is the matrix of RFC 3461, section 4.1 (PROMISES P7).
+// TestNotify is the matrix of RFC 3461, section 4.1 (P7).
 func TestNotify(t *testing.T) {
 	const success, failure, delay = appliance.NotifySuccess, appliance.NotifyFailure, appliance.NotifyDelay
 	for _, c := range []struct {
@@ -332,6 +338,9 @@ func TestReturn(t *testing.T) {
 		}, "text/rfc822-headers", false},
 		{"FULL but REQUIRETLS (RFC 8689)", func(r *Report) {
 			r.Envelope.Return, r.Envelope.RequireTLS = "FULL", true
+		}, "text/rfc822-headers", false},
+		{"FULL but not a failure (RFC 3461, section 4.3)", func(r *Report) {
+			r.Envelope.Return, r.Action = "FULL", Delayed
 		}, "text/rfc822-headers", false},
 		{"a huge header", func(r *Report) {
 			r.Message = original(t, originalHeader+strings.Repeat("X-Filler: "+strings.Repeat("y", 60)+"\r\n", 5000), "")

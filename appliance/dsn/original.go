@@ -22,21 +22,26 @@ func (b *builder) original() part {
 		if b.utf8 {
 			mediaType = "message/global"
 		}
-		return part{mediaType, "Undelivered message", full, eightBit}
+		return part{mediaType, "Your message", full, eightBit}
 	}
-	fields := headerFields(&b.Message.Header)
+	fields, description := headerFields(&b.Message.Header), "Header of your message"
 	if b.utf8 && hasLegalLines(fields) {
-		return part{"message/global-headers", "Header of the undelivered message", fields, eightBit}
+		return part{"message/global-headers", description, fields, eightBit}
 	}
-	return part{"text/rfc822-headers", "Header of the undelivered message", fields, quoted}
+	return part{"text/rfc822-headers", description, fields, quoted}
 }
 
-// full returns the whole message if the sender asked for it and it can be
-// returned as it is: RFC 2046, section 5.2.1 lets a message/rfc822 be encoded
+// full returns the whole message if the sender asked for it, it has failed, and
+// it can be returned as it is: RFC 2046, section 5.2.1 lets a message/rfc822 be encoded
 // as 7bit, 8bit or binary only, and a report that cannot be delivered for want
 // of 8BITMIME would be lost.
 func (b *builder) full() ([]byte, bool) {
 	env := &b.Envelope
+	// RFC 3461, section 4.3: RET= is about reports of failure. In any other,
+	// "only the headers of the message should be returned".
+	if b.Action != Failed {
+		return nil, false
+	}
 	// RFC 8689, section 5: a message that requires TLS is returned as with RET=HDRS.
 	if env.Return != "FULL" || env.RequireTLS || b.Message.Body == nil || b.Message.Size() > maxFull {
 		return nil, false

@@ -14,8 +14,10 @@ func (b *builder) subject() string {
 	switch b.Action {
 	case Delayed:
 		return "Your message is late and will be tried again"
-	case Delivered, Relayed:
+	case Delivered:
 		return "Your message has been delivered"
+	case Relayed:
+		return "Your message has been passed on"
 	default:
 		return "Your message could not be delivered"
 	}
@@ -43,9 +45,11 @@ func (b *builder) text() part {
 	}
 	line("  Received: %s", b.Received.Format(time.RFC1123Z))
 	line("  Queue id: %s", b.Message.ID)
-	line("")
-	line("If you ask somebody for help, send this whole report along: the parts")
-	line("that follow tell them what they need to know.")
+	if b.Action == Failed || b.Action == Delayed {
+		line("")
+		line("If you ask somebody for help, send this whole report along: the parts")
+		line("that follow tell them what they need to know.")
+	}
 	content := []byte(out.String())
 	charset := "us-ascii"
 	if !isPlain(content) {
@@ -62,8 +66,9 @@ func (b *builder) intro() string {
 	case Delivered:
 		return "Your message has been delivered to the following recipients."
 	case Relayed:
-		return "Your message has been handed to a mail server that will not report\r\n" +
-			"whether it reaches the following recipients."
+		return "You asked for a report of delivery. Your message has been passed on for\r\n" +
+			"the following recipients, to a mail server that does not send such\r\n" +
+			"reports: whether it reaches them will not be reported."
 	default:
 		return "Your message could not be delivered to the following recipients, and\r\n" +
 			"it will not be tried again."
@@ -85,7 +90,7 @@ func (b *builder) explain(r Recipient) []string {
 		all = append(all, "It will be tried until "+r.RetryUntil.Format(time.RFC1123Z)+".")
 	}
 	if b.Action == Failed {
-		all = append(all, wrap(advice(b.statusOf(r)))...)
+		all = append(all, wrap(b.advice(r))...)
 	}
 	return all
 }
@@ -98,20 +103,27 @@ func orUnnamed(host string) string {
 }
 
 // advice says what a sender can do about a failure (RFC 3463, section 3).
-func advice(status string) string {
-	_, code, _ := strings.Cut(status, ".")
+func (b *builder) advice(r Recipient) string {
+	_, code, _ := strings.Cut(b.statusOf(r), ".")
 	subject, _, _ := strings.Cut(code, ".")
 	switch {
 	case code == "4.7":
-		return "It was tried for as long as this server keeps mail. Ask the recipient in another way, or send it again later."
+		return fmt.Sprintf("It was tried for %s, which is as long as this server keeps mail. "+
+			"Ask the recipient in another way, or send it again later.", span(b.Time.Sub(b.Received)))
+	case code == "1.7", code == "1.8":
+		return "The receiving mail server does not accept the address that the message was sent from. Ask your administrator."
 	case code == "4.6":
 		return "The message went round in a loop. Tell the administrator of the recipient's mail server."
 	case code == "2.2":
 		return "The mailbox is full. Ask the recipient in another way to make room, then send it again."
 	case code == "2.3", code == "3.4":
 		return "The message is too large for the recipient. Make it smaller, or share the attachment in another way."
-	case code == "6.3", code == "6.7":
-		return "The receiving mail server cannot take this kind of message. Send it in plain ASCII, without 8-bit characters."
+	case code == "6.3":
+		return "The receiving mail server takes 7-bit text only. Have the program that made the message encode its text " +
+			"and attachments with quoted-printable or base64, then send it again."
+	case code == "6.7", code == "6.9":
+		return "The receiving mail server takes ASCII addresses and header fields only. " +
+			"Write to another address of the recipient, from an address in ASCII."
 	case subject == "1":
 		return "Check the address for a typing error, then send the message again to the right one."
 	case subject == "7":
@@ -119,6 +131,22 @@ func advice(status string) string {
 	default:
 		return "Ask your administrator, or the recipient in another way."
 	}
+}
+
+// span writes a time for people, in its largest whole unit: "5 days".
+func span(d time.Duration) string {
+	for _, u := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		switch n := d / u.length; {
+		case n == 1:
+			return "one " + u.name
+		case n > 1:
+			return fmt.Sprintf("%d %ss", n, u.name)
+		}
+	}
+	return "less than a minute"
 }
 
 // wrap breaks a text at spaces into lines of at most 68 characters where

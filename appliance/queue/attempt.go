@@ -12,7 +12,7 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
-// What is wrong with ourselves is temporary (PROMISES P8).
+// What is wrong with ourselves is temporary (P8).
 var (
 	errNoPipeline = appliance.NewReply(451, 3, 5, "The server's configuration has no place for this message any more")
 	errFault      = appliance.NewReply(451, 3, 0, "Local error in delivery")
@@ -295,7 +295,7 @@ func checkResults(results []appliance.Result, recipients int) error {
 	return nil
 }
 
-// guard turns a panic of a module into an error (PROMISES R14). The stack goes
+// guard turns a panic of a module into an error (R14). The stack goes
 // to the log here; the error is for whoever handles it.
 func (a *attempt) guard(what string, call func() error) (err error) {
 	defer func() {

@@ -14,7 +14,7 @@ import (
 
 // TestChaos sends mail while the next hops, the store, the clock and the
 // modules fail at random and the server is restarted, then lets everything
-// heal. Every recipient must have come to exactly one end (PROMISES P6), who
+// heal. Every recipient must have come to exactly one end (P6), who
 // was delivered must not have got the message twice (P4), and every failure
 // must have exactly one report (P7).
 func TestChaos(t *testing.T) {

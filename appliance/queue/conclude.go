@@ -18,12 +18,13 @@ func (a *attempt) conclude() {
 			zap.String("id", string(a.leased.Key.ID)), zap.Error(err))
 		a.unfail()
 	}
+	a.reportRelayed()
 	a.warn()
 	a.schedule()
 }
 
 // expire fails the recipients of a message that is too old. Each of them has
-// been tried in this attempt (PROMISES R11).
+// been tried in this attempt (R11).
 func (a *attempt) expire() {
 	if a.age() <= a.settings.Lifetime {
 		return

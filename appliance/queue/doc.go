@@ -54,7 +54,8 @@
 // a failure without its report nor a second report (P7). A report that cannot
 // be made for now leaves its recipients waiting; they are not attempted again
 // but reported as soon as it can. A report that fails itself is logged, and
-// that is its end.
+// that is its end. Who asked for NOTIFY=SUCCESS is told by the next hop, or,
+// if that offers no DSN, told here that the message was passed on.
 //
 // # Clock
 //

@@ -92,7 +92,7 @@ func (h *house) stop() {
 	h.oneEnd()
 }
 
-// oneEnd holds PROMISES P6: at most one final event for each recipient.
+// oneEnd holds P6: at most one final event for each recipient.
 func (h *house) oneEnd() {
 	ends := make(map[string]int)
 	for _, e := range h.told() {

@@ -40,6 +40,27 @@ func (a *attempt) reportFailures() error {
 	return a.report(dsn.Failed, failed)
 }
 
+// reportRelayed tells the sender who was delivered, if it wants to know and the
+// next hop will not say it: RFC 3461, section 5.2.2 (b), asks for a report of
+// the action "relayed" where NOTIFY=SUCCESS could not be passed on. What is
+// delivered stays so; a report that cannot be made is given up.
+func (a *attempt) reportRelayed() {
+	var relayed []dsn.Recipient
+	for i := range a.d.Recipients {
+		to := &a.d.Recipients[i]
+		if a.fates[i].tried && to.Status == appliance.Delivered && !to.Last.Notifies && a.wanted(i, appliance.NotifySuccess) {
+			relayed = append(relayed, a.describe(i))
+		}
+	}
+	if len(relayed) == 0 {
+		return
+	}
+	if err := a.report(dsn.Relayed, relayed); err != nil {
+		a.e.house.Log.Warn("a report of success cannot be made and is given up",
+			zap.String("id", string(a.leased.Key.ID)), zap.Error(err))
+	}
+}
+
 // report makes a report, which is stored with the outcome. A report that the
 // configuration refuses to deliver is given up; any other error is for now.
 func (a *attempt) report(action dsn.Action, about []dsn.Recipient) error {

@@ -48,7 +48,7 @@ func checkReports(t *testing.T, h *house, want ...string) {
 	}
 }
 
-// TestNoReportAboutReport is PROMISES P7: a null reverse-path that fails is
+// TestNoReportAboutReport is P7: a null reverse-path that fails is
 // logged, and that is its end.
 func TestNoReportAboutReport(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -110,6 +110,73 @@ func TestNotify(t *testing.T) {
 			checkReports(t, h, c.want...)
 		})
 	}
+}
+
+// TestSuccess: NOTIFY=SUCCESS is answered here if the next hop will not do it
+// (RFC 3461, section 5.2.2), and only then, and once for each recipient.
+func TestSuccess(t *testing.T) {
+	const success = appliance.NotifySuccess
+	for _, c := range []struct {
+		name     string
+		from     string
+		notify   appliance.Notify
+		notifies bool
+		want     []string
+	}{
+		{"asked, and the next hop has no DSN", "ann@example.com", success, false, []string{"relayed 2.1.5", "relayed 2.1.5"}},
+		{"asked, and the next hop has DSN", "ann@example.com", success | appliance.NotifyFailure, true, nil},
+		{"nothing said", "ann@example.com", 0, false, nil},
+		{"failure only", "ann@example.com", appliance.NotifyFailure, false, nil},
+		{"never", "ann@example.com", appliance.NotifyNever, false, nil},
+		{"null reverse-path", "", success, false, nil},
+	} {
+		bubble(t, func(t *testing.T) {
+			h := newHouse(t, nil).start()
+			first := true
+			h.relay.answer("example.org", func(_ context.Context, env appliance.Envelope) []appliance.Result {
+				ok := appliance.Result{Reply: *appliance.NewReply(250, 1, 5, "ok"), Remote: true, Notifies: c.notifies}
+				rs := appliance.Results(len(env.Recipients), ok)
+				if first { // the second recipient has to wait
+					rs[1] = appliance.Result{Reply: *appliance.NewReply(451, 7, 1, "greylisted"), Remote: true}
+				}
+				first = false
+				return rs
+			})
+			h.commit(h.with(c.from, func(m *appliance.Accepted) {
+				for i := range m.Deliveries[0].Recipients {
+					m.Deliveries[0].Recipients[i].Notify = c.notify
+				}
+			}, "a@example.org", "b@example.org"))
+			after(time.Hour)
+			if got := h.told(appliance.EventDelivered); len(got) < 2 {
+				t.Errorf("%s: events %+v", c.name, got)
+			}
+			checkReports(t, h, c.want...)
+		})
+	}
+}
+
+// TestSuccessWithoutRoom: a report of success that cannot be stored does not
+// undo the delivery.
+func TestSuccessWithoutRoom_R3(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil)
+		spool := &fullSpool{Spool: h.engine}
+		spool.full.Store(true)
+		h.pipes["out"].Open(h.pipes["out"].Addr(), appliance.House{Hostname: "mail.example.com", Spool: spool, Now: h.now})
+		h.start()
+		h.commit(h.with("ann@example.com", func(m *appliance.Accepted) {
+			m.Deliveries[0].Recipients[0].Notify = appliance.NotifySuccess
+		}, "bob@example.org"))
+		after(time.Hour)
+		if got := h.told(appliance.EventDelivered); len(got) != 1 {
+			t.Errorf("events %+v", got)
+		}
+		checkReports(t, h)
+		if h.logs.FilterMessageSnippet("report of success").Len() != 1 {
+			t.Error("nothing in the log")
+		}
+	})
 }
 
 // TestWarnOnce: one delay notice for each delivery, and none if unwanted.

@@ -144,7 +144,7 @@ func TestJitter(t *testing.T) {
 	})
 }
 
-// TestMixedResults is PROMISES P4 and P5: only 4yz is retried, only 5yz is
+// TestMixedResults is P4 and P5: only 4yz is retried, only 5yz is
 // bounced, and who has the message does not get it again.
 func TestMixedResults(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -19,7 +19,7 @@ const (
 
 // settle makes the outcome durable, and tries until it is or the engine has
 // to stop: what has been delivered and is not marked would be sent again
-// (PROMISES R3). It is false if the outcome is lost.
+// (R3). It is false if the outcome is lost.
 func (e *engine) settle(a *attempt) bool {
 	outcome := appliance.Outcome{Key: a.leased.Key, Delivery: a.d, Reports: a.reports}
 	for failures := 0; ; {

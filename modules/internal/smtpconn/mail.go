@@ -112,7 +112,8 @@ func (m *mail) mailCommand(e *extensions, todo []int) string {
 }
 
 func (m *mail) needsUTF8(todo []int) bool {
-	if m.env.SMTPUTF8 && m.highHeader || !m.env.From.IsASCII() {
+	// The header of a part in the body can be international too.
+	if m.env.SMTPUTF8 && m.highContent || !m.env.From.IsASCII() {
 		return true
 	}
 	for _, i := range todo {

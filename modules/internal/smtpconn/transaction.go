@@ -217,7 +217,9 @@ func (t *transaction) content(ctx context.Context) error {
 	}
 	c.dirty = false
 	t.taken = r.class() == 2
-	t.give(t.accepted, c.said(r, stageFinal))
+	o := c.said(r, stageFinal)
+	o.Notifies = t.taken && c.ext.dsn
+	t.give(t.accepted, o)
 	if c.r.Buffered() > 0 {
 		c.broken = true // what was said twice cannot be trusted again
 	}
