@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build -t waxwing .
-#   docker run -p 587:587 -v ./mail.hcl:/etc/waxwing/mail.hcl -v waxwing:/data waxwing
+#   docker run -p 587:587 -e APP_PASSWORD -v ./mail.hcl:/etc/waxwing/mail.hcl:ro -v waxwing:/data waxwing
 #
 # The image is the static binary, the CA certificates and two directories:
 # /etc/waxwing for the configuration, /data for everything to keep.
@@ -18,7 +18,7 @@ ARG VERSION=dev
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
     go build -trimpath -tags timetzdata -ldflags "-s -w -X github.com/waxwing-mail/waxwing/cmd.version=${VERSION}" \
     -o /out/usr/bin/waxwing ./cmd/waxwing
-RUN mkdir -p /out/etc/waxwing /out/etc/ssl/certs /out/data /out/tmp && chmod 1777 /out/tmp \
+RUN mkdir -p /out/etc/waxwing /out/etc/ssl/certs /own/data && chmod 700 /own/data \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ \
  && echo 'waxwing:x:10001:10001:waxwing:/data:/sbin/nologin' > /out/etc/passwd \
  && echo 'waxwing:x:10001:' > /out/etc/group
@@ -34,13 +34,15 @@ LABEL org.opencontainers.image.title="Waxwing" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out/ /
-COPY --from=build --chown=10001:10001 /out/data /data
+# An entry that is copied gets the owner, a directory that is there already
+# would not; a new volume takes owner and mode over.
+COPY --from=build --chown=10001:10001 /own/ /
 # The numeric form lets Kubernetes see that this is not root (runAsNonRoot).
 USER 10001:10001
 ENV WAXWING_CONFIG=/etc/waxwing/mail.hcl \
     WAXWING_DATA_DIR=/data
 VOLUME /data
-EXPOSE 25 465 587 80 443
+EXPOSE 25 465 587
 STOPSIGNAL SIGTERM
 # A small machine may need a while for its first RSA key.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/bin/waxwing", "health"]

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,7 +52,7 @@ func (s *Store) lockDirectory() (*dirLock, error) {
 	if vfs.Root(s.fs) != vfs.Default {
 		return s.lockInMemory()
 	}
-	if err := checkDirectory(s.dir); err != nil {
+	if err := checkDataDirectory(s.dir); err != nil {
 		return nil, err
 	}
 	name := s.sub(lockName)
@@ -109,21 +110,72 @@ func writePID(f *os.File) error {
 // checkDirectory refuses a directory in which somebody else could exchange
 // files under our hands.
 func checkDirectory(dir string) error {
-	fi, err := os.Lstat(dir)
+	o, err := look(dir)
 	if err != nil {
 		return err
 	}
-	st, _ := fi.Sys().(*syscall.Stat_t)
+	return o.refuse(dir)
+}
+
+// checkDataDirectory is checkDirectory for the directory of the store itself,
+// which may be a volume.
+func checkDataDirectory(dir string) error {
+	o, err := look(dir)
+	if err != nil || o.volume() {
+		return err
+	}
+	return o.refuse(dir)
+}
+
+// ownership is to whom a directory belongs.
+type ownership struct {
+	mode     fs.FileMode
+	owner    int
+	us       int
+	writable bool // for us
+	mount    bool // a file system begins here
+}
+
+func look(dir string) (ownership, error) {
+	fi, err := os.Lstat(dir)
+	if err != nil {
+		return ownership{}, err
+	}
 	switch {
 	case fi.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link; name the directory itself", dir)
+		return ownership{}, fmt.Errorf("%s is a symbolic link; name the directory itself", dir)
 	case !fi.IsDir():
-		return fmt.Errorf("%s is not a directory", dir)
-	case fi.Mode()&0o002 != 0:
+		return ownership{}, fmt.Errorf("%s is not a directory", dir)
+	}
+	o := ownership{mode: fi.Mode(), us: os.Geteuid(), writable: unix.Access(dir, unix.W_OK|unix.X_OK) == nil}
+	o.owner = o.us
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		o.owner = int(st.Uid)
+		up, err := os.Stat(filepath.Dir(dir))
+		if err != nil {
+			return ownership{}, err
+		}
+		above, ok := up.Sys().(*syscall.Stat_t)
+		o.mount = ok && above.Dev != st.Dev
+	}
+	return o, nil
+}
+
+// volume says whether this is a directory that root has prepared for us, as
+// Kubernetes does: it belongs to root, and its group, or everybody in the
+// container, may write. Who could exchange files there is root, who always
+// can; everybody may write only where a volume begins, because a directory
+// like that in the middle of a file system is an accident.
+func (o ownership) volume() bool {
+	return o.owner == 0 && o.us != 0 && o.writable && (o.mode&0o002 == 0 || o.mount)
+}
+
+func (o ownership) refuse(dir string) error {
+	switch {
+	case o.owner != o.us:
+		return fmt.Errorf("%s belongs to user %d and waxwing runs as user %d: run chown %d %s", dir, o.owner, o.us, o.us, dir)
+	case o.mode&0o002 != 0:
 		return fmt.Errorf("%s is writable for everybody: run chmod o-w %s", dir, dir)
-	case st != nil && int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("%s belongs to user %d and waxwing runs as user %d: run chown %d %s",
-			dir, st.Uid, os.Geteuid(), os.Geteuid(), dir)
 	}
 	return nil
 }
