@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -46,7 +45,7 @@ type roads map[string]*Pipeline
 // Options is what an Appliance needs of the program around it.
 type Options struct {
 	Log       *zap.Logger                // nil logs nothing
-	Resolver  Resolver                   // nil is the resolver of the system
+	Resolver  Resolver                   // nil is what the settings say, for tests
 	NewEngine func(EngineContext) Engine // queue.New
 	Events    []EventSink                // further readers of events; those that are prometheus.Collectors are collected
 	Now       func() time.Time           // nil is time.Now
@@ -57,9 +56,6 @@ type Options struct {
 func New(g *Graph, o Options) *Appliance {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
-	}
-	if o.Resolver == nil {
-		o.Resolver = net.DefaultResolver
 	}
 	if o.Drain == 0 {
 		o.Drain = 10 * time.Minute
@@ -292,6 +288,13 @@ func (a *Appliance) provision(g *Graph) error { return a.provisionNodes(g, store
 // provisionNodes provisions all it can, so that the administrator sees every
 // error at once. What depends on an instance that failed is passed over.
 func (a *Appliance) provisionNodes(g *Graph, nodes []*Node) error {
+	resolver := a.opts.Resolver
+	if resolver == nil {
+		var err error
+		if resolver, err = NewResolver(g.Settings.Resolver); err != nil {
+			return fmt.Errorf("resolver: %w", err)
+		}
+	}
 	failed := make(map[Addr]bool)
 	var all []error
 	for _, n := range nodes {
@@ -303,7 +306,7 @@ func (a *Appliance) provisionNodes(g *Graph, nodes []*Node) error {
 			continue
 		}
 		n.provisioned = true
-		if err := n.Module.Provision(a.context(g, n)); err != nil {
+		if err := n.Module.Provision(a.context(g, n, resolver)); err != nil {
 			failed[n.Addr] = true
 			all = append(all, &InstanceError{n.Addr, err})
 		}
@@ -311,7 +314,7 @@ func (a *Appliance) provisionNodes(g *Graph, nodes []*Node) error {
 	return errors.Join(all...)
 }
 
-func (a *Appliance) context(g *Graph, n *Node) *Context {
+func (a *Appliance) context(g *Graph, n *Node, resolver Resolver) *Context {
 	n.metrics = newInstanceMetrics(n.Addr)
 	c := &Context{
 		Addr:     n.Addr,
@@ -319,7 +322,7 @@ func (a *Appliance) context(g *Graph, n *Node) *Context {
 		Hostname: g.Settings.Hostname,
 		DataDir:  g.Settings.DataDir,
 		Limits:   g.Settings.Limits,
-		Resolver: a.opts.Resolver,
+		Resolver: resolver,
 		Metrics:  n.metrics,
 		Events:   a.events,
 		Sockets:  &a.sockets,

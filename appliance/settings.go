@@ -19,6 +19,9 @@ type Settings struct {
 	DataDir string `hcl:"data_dir,optional"`
 	// "live", or "capture": nothing leaves, everything is kept for viewing.
 	Mode string `hcl:"mode,optional"`
+	// The DNS server to ask, as "10.0.0.53" or "127.0.0.1:5353". Default:
+	// those the system is set up for.
+	Resolver string `hcl:"resolver,optional"`
 
 	// What is logged, and in which form.
 	Log LogSettings `hcl:"log,block"`

@@ -187,6 +187,7 @@ func TestFingerprints(t *testing.T) {
 		{"the order of a list", "[check.b, check.a]", "[check.a, check.b]", nil, "pipeline.outgoing"},
 		{"a variable", "", "", map[string]string{"PASSWORD": "marker-new"}, "auth.apps pipeline.outgoing"},
 		{"the host name", "Mail.", "Smtp.", nil, "tls.default listener.public auth.apps check.b check.a signer.example relay.internet relay.ses pipeline.outgoing"},
+		{"the resolver", "pipeline", "resolver = \"10.0.0.53\"\npipeline", nil, "tls.default listener.public auth.apps check.b check.a signer.example relay.internet relay.ses pipeline.outgoing"},
 		{"a limit", "pipeline", "limits { max_hops = 50 }\npipeline", nil, "tls.default listener.public auth.apps check.b check.a signer.example relay.internet relay.ses pipeline.outgoing"},
 		{"the reserve", "pipeline", "limits { min_free_disk = \"1GiB\" }\npipeline", nil, "store.main tls.default listener.public auth.apps check.b check.a signer.example relay.internet relay.ses pipeline.outgoing"},
 		{"the directory", "pipeline", "data_dir = \"/other\"\npipeline", nil, "store.main"},

@@ -1,6 +1,7 @@
 # Settings that make no sense.
 hostname = "not a name"
 mode     = "catch"
+resolver = "dns.example.com:53"
 log {
   level  = "warning"
   format = "xml"
