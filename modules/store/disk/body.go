@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -25,19 +26,25 @@ type queuedBody struct {
 	s   *Store
 	id  appliance.QueueID
 	ref bodyRef
+
+	// The body of a record, at most maxInline octets, is kept once it has been
+	// read: an attempt opens it at least twice, to look at it and to send it.
+	kept atomic.Pointer[[]byte]
 }
 
-func (b queuedBody) Size() int64 { return b.ref.size }
+func (b *queuedBody) Size() int64 { return b.ref.size }
 
-func (b queuedBody) Open() (io.ReadCloser, error) {
+func (b *queuedBody) Open() (io.ReadCloser, error) {
 	if b.ref.inFile {
 		return b.openFile()
+	}
+	if body := b.kept.Load(); body != nil {
+		return io.NopCloser(bytes.NewReader(*body)), nil
 	}
 	return b.openRecord()
 }
 
-// openRecord copies the body, at most maxInline octets.
-func (b queuedBody) openRecord() (io.ReadCloser, error) {
+func (b *queuedBody) openRecord() (io.ReadCloser, error) {
 	key := bodyKey(b.id)
 	if err := b.s.enterReader(); err != nil {
 		return nil, err
@@ -57,10 +64,11 @@ func (b queuedBody) openRecord() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, b.s.setAside(b.id, "body: "+err.Error())
 	}
+	b.kept.Store(&body)
 	return io.NopCloser(bytes.NewReader(body)), nil
 }
 
-func (b queuedBody) openFile() (io.ReadCloser, error) {
+func (b *queuedBody) openFile() (io.ReadCloser, error) {
 	f, err := b.s.files.Open(b.s.bodyPath(b.id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, b.missing("its body file is missing")
@@ -73,7 +81,7 @@ func (b queuedBody) openFile() (io.ReadCloser, error) {
 
 // missing tells a body that has been lost from one of a message that is
 // finished.
-func (b queuedBody) missing(why string) error {
+func (b *queuedBody) missing(why string) error {
 	if err := b.s.enterReader(); err != nil {
 		return err
 	}
@@ -93,7 +101,7 @@ func (b queuedBody) missing(why string) error {
 // and sends it.
 type bodyReader struct {
 	vfs.File
-	b    queuedBody
+	b    *queuedBody
 	read int64
 	sum  uint32
 }

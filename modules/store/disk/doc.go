@@ -42,6 +42,9 @@
 // A record carries a checksum of itself and its key. One that is damaged
 // costs its message and no other: all that is left of the message goes to
 // quarantine/<id>, and the log and a metric say so. A file of Pebble that is
-// damaged is handled on Start: the queue is moved to quarantine and every
-// record that can still be read is carried over.
+// damaged is not the end of the queue either: table by table and log by log,
+// everything that can be read is carried over to a new one, on Start or while
+// the store runs, whenever the damage is found.
+//
+// docs/storage.md says the same to administrators.
 package disk

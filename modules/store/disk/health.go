@@ -2,7 +2,6 @@ package disk
 
 import (
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,12 +12,10 @@ import (
 // health says whether the store can still keep its promises. There is no way
 // back from a failure but a restart: it reads what really is on the disk.
 type health struct {
-	log     *zap.Logger
-	gauge   prometheus.Gauge
-	failure atomic.Pointer[error]
-	// closing ends pauses; it is closed by Stop.
-	closing   chan struct{}
-	once      sync.Once
+	log       *zap.Logger
+	gauge     prometheus.Gauge
+	failure   atomic.Pointer[error]
+	closing   <-chan struct{} // ends pauses
 	pauseTime time.Duration
 }
 
@@ -52,5 +49,3 @@ func (h *health) pause() {
 	case <-h.closing:
 	}
 }
-
-func (h *health) close() { h.once.Do(func() { close(h.closing) }) }

@@ -172,7 +172,7 @@ func (s *Store) loadOne(e indexEntry) (l appliance.Leased, size int, err error) 
 	}
 	return appliance.Leased{
 		Key: e.key, Delivery: r.Delivery, Received: m.received, Origin: m.origin, Envelope: m.envelope,
-		Message: appliance.Message{ID: e.key.ID, Header: header, Body: queuedBody{s, e.key.ID, m.body}},
+		Message: appliance.Message{ID: e.key.ID, Header: header, Body: &queuedBody{s: s, id: e.key.ID, ref: m.body}},
 	}, len(m.header) + 256*len(r.Recipients), nil
 }
 

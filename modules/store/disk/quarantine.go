@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -131,18 +132,7 @@ func (s *Store) moveFile(path, dir, name string) (moved bool, err error) {
 }
 
 // enterReader is enter for work that has no context of its own.
-func (s *Store) enterReader() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.open {
-		return errClosed
-	}
-	if err := s.health.err(); err != nil {
-		return err
-	}
-	s.inside++
-	return nil
-}
+func (s *Store) enterReader() error { return s.enter(context.Background()) }
 
 func (s *Store) bodyPath(id appliance.QueueID) string {
 	return s.fs.PathJoin(s.sub(bodiesName), string(id))
@@ -156,27 +146,35 @@ func (s *Store) removeBody(id appliance.QueueID) {
 	}
 }
 
+// A sweep says what sweepBodies has to be careful about.
+type sweep struct {
+	damaged bool // records may have been lost
+	running bool // drafts belong to somebody
+}
+
 // sweepBodies removes what a crash has left: drafts, and bodies of messages
 // that were not committed or are finished. After damage to the queue, when
 // the record of a message may have been lost, bodies are moved to quarantine
 // instead. Names that are not ours are left alone.
-func (s *Store) sweepBodies(damaged bool) error {
+func (s *Store) sweepBodies(how sweep) error {
 	names, err := s.files.List(s.sub(bodiesName))
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if err := s.sweepBody(name, damaged); err != nil {
+		if err := s.sweepBody(name, how); err != nil {
 			return fmt.Errorf("body %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (s *Store) sweepBody(name string, damaged bool) error {
+func (s *Store) sweepBody(name string, how sweep) error {
 	path := s.fs.PathJoin(s.sub(bodiesName), name)
 	id := appliance.QueueID(name)
 	switch {
+	case isDraftName(name) && how.running:
+		return nil
 	case isDraftName(name):
 		return s.files.Remove(path)
 	case !id.IsValid() || !s.isRegular(path):
@@ -191,7 +189,7 @@ func (s *Store) sweepBody(name string, damaged bool) error {
 		return err
 	case m != nil && m.body.inFile:
 		return nil
-	case damaged:
+	case how.damaged:
 		_, err := s.moveFile(path, s.quarantineDir(id), "body")
 		return err
 	}

@@ -12,10 +12,15 @@ import (
 
 // What Pebble may use. A queue is written and removed more than it is read.
 const (
-	cacheSize    = 8 << 20  // octets of blocks read
 	memTableSize = 16 << 20 // octets of writes kept in memory until they are flushed
 	memTables    = 4        // before a writer has to wait for a flush
-	openFiles    = 256
+	// Pebble takes the memtables, two most of the time, off the cache: with
+	// less than them there is none.
+	cacheSize = 2*memTableSize + 16<<20 // octets of blocks read
+	openFiles = 256
+	// The index of a table is read for each look at the table. In one block
+	// it is found in the cache; in small ones it is read in two steps.
+	indexBlockSize = 256 << 10
 )
 
 // queueFormat is fixed, so that it is a decision to leave older versions of
@@ -33,11 +38,12 @@ func (s *Store) queueOptions(q *queueFS) *pebble.Options {
 		Logger:                      pebbleLog{s.log, s.health},
 		EventListener: &pebble.EventListener{
 			BackgroundError: s.backgroundError,
-			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.log.Error("queue file is damaged", zap.Stringer("where", i)) },
+			DataCorruption:  s.dataCorruption,
 		},
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].IndexBlockSize = indexBlockSize
 	}
 	return o
 }
@@ -50,7 +56,7 @@ func (s *Store) backgroundError(err error) {
 		return
 	}
 	if pebble.IsCorruptionError(err) {
-		s.log.Error("a file of the queue is damaged; it is repaired on the next start", zap.Error(err))
+		s.noteDamage(err)
 		return
 	}
 	_ = s.health.fail(err)

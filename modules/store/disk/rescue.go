@@ -1,27 +1,258 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance"
 )
 
-// openQueue opens the queue.
+const (
+	rescuedName = "queue.rescued" // a queue that is complete once queue/ is gone
+	sorterName  = "queue.sorter"  // of a salvage
+)
+
+// openQueue opens the queue. One that Pebble refuses as damaged is replaced
+// by what can be read of it. Whatever step a crash interrupts, the next start
+// finds the damaged queue in place, or the rescued one complete:
+//
+//	queue damaged, queue.rescued incomplete   begun again
+//	queue gone,    queue.rescued complete     queue.rescued becomes queue
 func (s *Store) openQueue() (damaged bool, err error) {
-	s.db, err = s.openPebble()
-	return false, err
+	if err := s.finishRescue(); err != nil {
+		return false, err
+	}
+	if err := s.makeDirectory(s.sub(queueName)); err != nil {
+		return false, err
+	}
+	if err = s.checkManifest(s.sub(queueName)); err == nil {
+		s.db, err = s.openPebble(s.sub(queueName))
+	}
+	if err != nil && isDamage(err) {
+		return true, s.rescue(err)
+	}
+	if err != nil {
+		return false, err
+	}
+	// What a rescue that was interrupted has left, if the queue is well after all.
+	return false, errors.Join(s.files.RemoveAll(s.sub(rescuedName)), s.files.RemoveAll(s.sub(sorterName)))
 }
 
 // openPebble turns a panic into an error: that is how Pebble reports some
 // failures to sync while it opens. It releases what it holds first.
-func (s *Store) openPebble() (db *pebble.DB, err error) {
+func (s *Store) openPebble(dir string) (db *pebble.DB, err error) {
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover().(type) {
+		case nil:
+		case error:
+			db, err = nil, fmt.Errorf("open the queue: %w", r)
+		default:
 			db, err = nil, fmt.Errorf("open the queue: %v", r)
 		}
 	}()
 	q := &queueFS{guard: *s.files, space: s.space}
-	db, err = pebble.Open(s.sub(queueName), s.queueOptions(q))
+	db, err = pebble.Open(dir, s.queueOptions(q))
 	q.opened.Store(err == nil)
 	return db, err
+}
+
+// checkManifest looks at what Pebble would be silent about: it takes a damaged
+// manifest for one that ends there, and a missing one for that of a new queue,
+// and removes every table that the manifest does not name.
+func (s *Store) checkManifest(dir string) error {
+	names, err := s.files.List(dir)
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	current, manifests := "", 0
+	for _, name := range names {
+		// marker.manifest.<number>.<name of the manifest>
+		if parts := strings.SplitN(name, ".", 4); len(parts) == 4 && parts[0] == "marker" && parts[1] == "manifest" {
+			current = parts[3]
+		}
+		if strings.HasPrefix(name, "MANIFEST-") {
+			manifests++
+		}
+	}
+	if current == "" && manifests == 0 {
+		return nil // a new queue
+	}
+	content, err := readFile(s.files, s.fs.PathJoin(dir, current))
+	if err != nil {
+		return fmt.Errorf("manifest %q: %w", current, err)
+	}
+	if bad := logRecords(content, 0, func([]byte) {}); bad > 0 {
+		return damaged("manifest %s", current)
+	}
+	return nil
+}
+
+// isDamage tells a damaged queue from one that cannot be read right now, or
+// that a newer version has written.
+func isDamage(err error) bool {
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.ENOENT {
+		return false
+	}
+	return !strings.Contains(err.Error(), "format major version")
+}
+
+// rescue replaces the queue, which is closed, by what can be read of it, and
+// opens it.
+func (s *Store) rescue(cause error) error {
+	s.log.Error("the queue is damaged; everything that can be read is carried over to a new one", zap.Error(cause))
+	damaged, carried, err := s.salvageQueue()
+	if err == nil {
+		err = s.finishRescueFrom(s.sub(queueName))
+	}
+	if err == nil {
+		s.db, err = s.openPebble(s.sub(queueName))
+	}
+	if err != nil {
+		return fmt.Errorf("the queue is damaged (%w) and could not be rescued: %w", cause, err)
+	}
+	s.log.Error("the queue has been rescued; the damaged one is in the quarantine",
+		zap.Int("damaged_tables_and_chunks", damaged), zap.Int("records_carried_over", carried))
+	return s.checkMessages()
+}
+
+// salvageQueue makes queue.rescued.
+func (s *Store) salvageQueue() (damaged, carried int, err error) {
+	for _, name := range []string{rescuedName, sorterName} {
+		if err := errors.Join(s.files.RemoveAll(s.sub(name)), s.makeDirectory(s.sub(name))); err != nil {
+			return 0, 0, err
+		}
+	}
+	sorter, err := s.openPebble(s.sub(sorterName))
+	if err != nil {
+		return 0, 0, err
+	}
+	v := &salvage{s: s, sorter: sorter, b: sorter.NewBatch()}
+	err = v.read(s.sub(queueName))
+	if err == nil {
+		carried, err = s.writeRescued(v)
+	}
+	err = errors.Join(err, s.health.err(), sorter.Close(), s.files.RemoveAll(s.sub(sorterName)))
+	return v.damaged, carried, err
+}
+
+func (s *Store) writeRescued(v *salvage) (carried int, err error) {
+	to, err := s.openPebble(s.sub(rescuedName))
+	if err != nil {
+		return 0, err
+	}
+	carried, err = v.write(to)
+	return carried, errors.Join(err, to.Close(), s.health.err())
+}
+
+// finishRescueFrom moves the damaged queue to the quarantine and the rescued
+// one into its place.
+func (s *Store) finishRescueFrom(queue string) error {
+	to := s.fs.PathJoin(s.sub(quarantineName), "queue-"+s.now().UTC().Format("20060102T150405.000000000"))
+	if err := s.files.Rename(queue, to); err != nil {
+		return err
+	}
+	if err := errors.Join(s.files.syncDir(s.sub(quarantineName)), s.files.syncDir(s.dir)); err != nil {
+		return err
+	}
+	return s.finishRescue()
+}
+
+// finishRescue puts a rescued queue in the place of one that is gone.
+func (s *Store) finishRescue() error {
+	if isDir(s.fs, s.sub(queueName)) || !isDir(s.fs, s.sub(rescuedName)) {
+		return nil
+	}
+	if err := s.files.Rename(s.sub(rescuedName), s.sub(queueName)); err != nil {
+		return err
+	}
+	return s.files.syncDir(s.dir)
+}
+
+// checkMessages sets aside, after a rescue, what is no message any more:
+// records that lack others, or that are damaged themselves.
+func (s *Store) checkMessages() error {
+	for _, prefix := range []string{messagePrefix, bodyPrefix, deliveryPrefix} {
+		it, err := s.scan([]byte(prefix), prefixEnd(prefix))
+		if err != nil {
+			return err
+		}
+		for ok := it.First(); ok && err == nil; ok = it.Next() {
+			err = s.checkRecord(prefix, it.Key())
+		}
+		if err := errors.Join(err, it.Error(), it.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) checkRecord(prefix string, key []byte) error {
+	id := appliance.QueueID(key[len(prefix):])
+	if prefix == deliveryPrefix {
+		k, _ := splitDeliveryKey(key)
+		id = k.ID
+	}
+	why, err := s.incomplete(id)
+	if err != nil || why == "" {
+		return err
+	}
+	found, err := s.moveAside(id, why)
+	if found {
+		s.quarantined.Inc()
+		s.log.Error("a message is damaged and has been set aside", zap.String("id", string(id)), zap.String("reason", why))
+	}
+	return err
+}
+
+// incomplete says what a message lacks, if anything.
+func (s *Store) incomplete(id appliance.QueueID) (why string, err error) {
+	m, err := s.message(id)
+	switch {
+	case errors.Is(err, errDamaged):
+		return err.Error(), nil
+	case err != nil:
+		return "", err
+	case m == nil:
+		return "its message record was lost", nil
+	}
+	lower := deliveriesKey(id)
+	it, err := s.scan(lower, prefixEnd(string(lower)))
+	if err != nil {
+		return "", err
+	}
+	why = "its deliveries were lost, or it was finished"
+	for ok := it.First(); ok; ok = it.Next() {
+		why = ""
+		if _, err := decodeDelivery(it.Key(), it.Value()); err != nil {
+			why = err.Error()
+			break
+		}
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil || why != "" {
+		return why, err
+	}
+	return s.lacksBody(id, m)
+}
+
+func (s *Store) lacksBody(id appliance.QueueID, m *messageRecord) (why string, err error) {
+	if m.body.inFile {
+		_, err = s.files.Stat(s.bodyPath(id))
+	} else if ok, hasErr := s.has(bodyKey(id)); hasErr != nil {
+		return "", hasErr
+	} else if !ok {
+		err = fs.ErrNotExist
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "its body was lost", nil
+	}
+	return "", err
 }

@@ -59,10 +59,16 @@ type Store struct {
 	memory  draftMemory
 	values  values
 
-	mu     sync.Mutex
-	open   bool
-	inside int
-	idle   *sync.Cond // inside became 0
+	life   context.Context // until Stop
+	end    context.CancelFunc
+	damage chan error // for repairs
+	runs   sync.WaitGroup
+
+	mu        sync.Mutex
+	open      bool
+	repairing bool
+	inside    int
+	idle      *sync.Cond // inside became 0, or repairing false
 }
 
 var (
@@ -112,7 +118,9 @@ func (s *Store) Provision(ctx *appliance.Context) error {
 	if ctx.Metrics != nil {
 		ctx.Metrics.MustRegister(failed, s.quarantined)
 	}
-	s.health = &health{log: s.log, gauge: failed, closing: make(chan struct{}), pauseTime: pauseTime}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.damage = make(chan error, 1)
+	s.health = &health{log: s.log, gauge: failed, closing: s.life.Done(), pauseTime: pauseTime}
 	s.files = &guard{FS: s.fs, health: s.health}
 	s.space = &space{fs: s.files, dir: s.dir, reserve: s.reserve, interval: spaceInterval, log: s.log}
 	return nil
@@ -123,9 +131,10 @@ func (s *Store) Start(context.Context) error {
 	if err := s.start(); err != nil {
 		return fmt.Errorf("directory %s: %w", s.dir, errors.Join(err, s.close()))
 	}
+	s.runs.Go(s.repairs)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.open = true
-	s.mu.Unlock()
 	return nil
 }
 
@@ -133,7 +142,7 @@ func (s *Store) start() (err error) {
 	if s.lock, err = s.lockDirectory(); err != nil {
 		return err
 	}
-	for _, name := range []string{queueName, bodiesName, valuesName, quarantineName} {
+	for _, name := range []string{bodiesName, valuesName, quarantineName} {
 		if err := s.makeDirectory(s.sub(name)); err != nil {
 			return err
 		}
@@ -145,7 +154,7 @@ func (s *Store) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.sweepBodies(damaged); err != nil {
+	if err := s.sweepBodies(sweep{damaged: damaged}); err != nil {
 		return err
 	}
 	if err := s.values.sweep(); err != nil {
@@ -162,9 +171,8 @@ func (s *Store) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.open = false
 	s.mu.Unlock()
-	if s.health != nil {
-		s.health.close()
-	}
+	s.end()
+	s.runs.Wait()
 	if !s.drain(ctx) {
 		return errors.Join(fmt.Errorf("store in use: %w", ctx.Err()), s.lock.release())
 	}
@@ -208,6 +216,9 @@ func (s *Store) enter(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if !s.open {
 		return errClosed
+	}
+	if s.repairing {
+		return errRepairing
 	}
 	if err := s.health.err(); err != nil {
 		return err
