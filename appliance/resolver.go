@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -21,7 +22,45 @@ func NewResolver(address string) (Resolver, error) {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server.String())
 	}
-	return &net.Resolver{PreferGo: true, Dial: dial}, nil
+	return &oneServer{net.Resolver{PreferGo: true, Dial: dial}, server.String()}, nil
+}
+
+// oneServer is a resolver whose errors name the server that was asked. Those of
+// net.Resolver name the one of the system, whatever Dial connects to.
+type oneServer struct {
+	net.Resolver
+	address string
+}
+
+func (s *oneServer) named(err error) error {
+	if de, ok := errors.AsType[*net.DNSError](err); ok && de.Server != "" {
+		de.Server = s.address
+	}
+	return err
+}
+
+// LookupAddr implements Resolver.
+func (s *oneServer) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	names, err := s.Resolver.LookupAddr(ctx, addr)
+	return names, s.named(err)
+}
+
+// LookupMX implements Resolver.
+func (s *oneServer) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	mx, err := s.Resolver.LookupMX(ctx, name)
+	return mx, s.named(err)
+}
+
+// LookupNetIP implements Resolver.
+func (s *oneServer) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	ips, err := s.Resolver.LookupNetIP(ctx, network, host)
+	return ips, s.named(err)
+}
+
+// LookupTXT implements Resolver.
+func (s *oneServer) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	texts, err := s.Resolver.LookupTXT(ctx, name)
+	return texts, s.named(err)
 }
 
 func parseDNSServer(address string) (netip.AddrPort, error) {

@@ -53,6 +53,11 @@ func TestResolver(t *testing.T) {
 	if err != nil || len(mx) != 1 || mx[0].Host != "mx.example.net." || mx[0].Pref != 10 {
 		t.Errorf("%v, %v", mx, err)
 	}
+	_ = pc.Close()
+	_, err = r.LookupMX(context.Background(), "example.org.")
+	if err == nil || strings.Count(err.Error(), pc.LocalAddr().String()) == 0 || strings.Contains(err.Error(), ":53:") {
+		t.Errorf("%v does not name the server that was asked", err)
+	}
 }
 
 // answerMX answers every question with one MX record until pc is closed.
