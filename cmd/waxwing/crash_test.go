@@ -55,7 +55,8 @@ func (l *ledger) missing() (n int) {
 // ten times. Every message answered 250 arrives; what arrives twice was in
 // flight when the process died.
 func TestKillLosesNothing(t *testing.T) {
-	const kills, clients, inFlight = 10, 20, 20
+	const kills, clients = 10, 20
+	const inFlight = 20 // queue.concurrency of the configuration
 	if testing.Short() {
 		t.Skip("takes half a minute; the plain go test ./... runs it")
 	}

@@ -74,6 +74,8 @@ const configuration = `
 hostname = "mail.example.com"
 data_dir = %q
 
+queue { concurrency = 20 }
+
 listener "submission" "apps" { address = %q }
 listener "submissions" "apps_tls" { address = %q }
 
