@@ -18,9 +18,6 @@ const (
 	// less than them there is none.
 	cacheSize = 2*memTableSize + 16<<20 // octets of blocks read
 	openFiles = 256
-	// The index of a table is read for each look at the table. In one block
-	// it is found in the cache; in small ones it is read in two steps.
-	indexBlockSize = 256 << 10
 )
 
 // queueFormat is fixed, so that it is a decision to leave older versions of
@@ -43,7 +40,6 @@ func (s *Store) queueOptions(q *queueFS) *pebble.Options {
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		o.Levels[i].IndexBlockSize = indexBlockSize
 	}
 	return o
 }
