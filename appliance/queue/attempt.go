@@ -57,6 +57,7 @@ func (e *engine) work(d *destination, j job) {
 	if j.until.Sub(a.began) >= minAttempt {
 		a.run(j.until.Add(-settleMargin))
 	}
+	e.attempted(d)
 	settled := e.settle(a)
 	e.finish(d, a, settled)
 }
@@ -136,6 +137,7 @@ func ended(why, last *appliance.Reply) *appliance.Reply {
 	r := *why
 	if last.Code != 0 {
 		r.Text += "; the last reply was: " + last.String()
+		r.Err = last.Err // for the log
 	}
 	return &r
 }

@@ -23,9 +23,10 @@ type destination struct {
 	// can wait for its time.
 	drained bool
 
-	ready   []job // leased, not yet begun
-	running int   // attempts in flight
-	leasing bool  // the store is being asked
+	ready    []job // leased, not yet begun
+	running  int   // attempts in flight
+	settling int   // attempts that are over, their outcomes not yet durable
+	leasing  bool  // the store is being asked
 
 	inTurn bool   // stands in engine.turns
 	index  int    // place in the agenda, -1 if not there
@@ -57,9 +58,12 @@ func (d *destination) expect(due, now time.Time) {
 	}
 }
 
-// runnable says whether a delivery could begin now.
+// runnable says whether a delivery could begin now. While outcomes become
+// durable the next hop is free for others, but not for more than as many
+// again: a store that makes none durable stops its deliveries (R3).
 func (d *destination) runnable(now time.Time, configured int) bool {
-	return d.running < d.limit(configured) && (len(d.ready) > 0 || d.isDue(now))
+	limit := d.limit(configured)
+	return d.running < limit && d.running+d.settling < 2*limit && (len(d.ready) > 0 || d.isDue(now))
 }
 
 // limit is how many deliveries at a time it gets.
@@ -71,7 +75,7 @@ func (d *destination) isDue(now time.Time) bool { return !d.due.IsZero() && !d.d
 
 // idle says whether the record can be forgotten.
 func (d *destination) idle(now time.Time) bool {
-	return d.running == 0 && len(d.ready) == 0 && !d.leasing && !d.inTurn && d.due.IsZero() && !d.health.down(now)
+	return d.running+d.settling == 0 && len(d.ready) == 0 && !d.leasing && !d.inTurn && d.due.IsZero() && !d.health.down(now)
 }
 
 // The agenda is a heap of the destinations that wait for their time.

@@ -13,8 +13,10 @@
 //
 // An outcome that cannot be made durable, because the disk is full for
 // instance, is kept and tried again with back-off until it is; its delivery
-// keeps its slot meanwhile, so that what cannot be recorded is not attempted
-// in a loop, and no more than Concurrency outcomes ever wait (R3).
+// keeps one of the Concurrency slots meanwhile, so that what cannot be recorded
+// is not attempted in a loop, and no more than that many outcomes ever wait
+// (R3). The slot of its destination is free for the next delivery as soon as
+// the next hop has answered: a slow disk does not make a next hop slow (R5).
 //
 // # Destinations
 //

@@ -78,6 +78,16 @@ func (e *engine) lost(a *attempt, err error) {
 		zap.String("id", string(a.leased.Key.ID)), zap.Int("delivered_recipients", delivered), zap.Error(err))
 }
 
+// attempted lets the next delivery to d begin.
+func (e *engine) attempted(d *destination) {
+	e.mu.Lock()
+	d.running--
+	d.settling++
+	e.place(d, e.now())
+	e.mu.Unlock()
+	e.nudge()
+}
+
 // finish gives the slot back and tells what has happened.
 func (e *engine) finish(d *destination, a *attempt, settled bool) {
 	if settled {
@@ -86,7 +96,7 @@ func (e *engine) finish(d *destination, a *attempt, settled bool) {
 	now := e.now()
 	e.mu.Lock()
 	e.running--
-	d.running--
+	d.settling--
 	delete(e.working, a.leased.Key)
 	if settled && !a.d.Done() {
 		e.expectOne(a.d.Destination, a.d.Due, now)

@@ -61,6 +61,29 @@ func TestSettleFailsBounded_R3(t *testing.T) {
 	})
 }
 
+// TestSlowStore_R5: a next hop does not wait for our disk. Its slots are taken
+// for as long as it is spoken to; but what is not settled has a limit too.
+func TestSlowStore_R5(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, func(in *appliance.EngineContext) {
+			in.Settings.Concurrency, in.Settings.DestinationConcurrency = 100, 2
+		})
+		h.store.settleTime = 10 * time.Second
+		h.start()
+		for range 6 {
+			h.send("ann@example.com", "bob@example.org")
+		}
+		after(9 * time.Second)
+		if n := len(h.relay.asked("example.org")); n != 4 {
+			t.Errorf("%d sent in the time of one settlement: want two that are settled, and two more", n)
+		}
+		after(time.Minute)
+		if n := len(h.relay.asked("example.org")); n != 6 {
+			t.Errorf("%d sent", n)
+		}
+	})
+}
+
 // TestLeaseFails: no busy loop, one line in the log, and recovery.
 func TestLeaseFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {

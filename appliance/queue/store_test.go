@@ -28,6 +28,7 @@ type fakeStore struct {
 
 	listsHeld                    bool // names destinations whose mail is held
 	leaseErr, settleErr, scanErr error
+	settleTime                   time.Duration
 	leases, settles, scans       int
 	changes                      []appliance.Change
 }
@@ -170,6 +171,7 @@ func (s *fakeStore) lease(r *record) appliance.Leased {
 func (d *fakeDraft) body() appliance.Body { return appliance.BytesBody(d.Bytes()) }
 
 func (s *fakeStore) Settle(_ context.Context, outcomes ...appliance.Outcome) error {
+	time.Sleep(s.settleTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settles++
