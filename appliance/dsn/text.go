@@ -80,6 +80,9 @@ func (b *builder) explain(r Recipient) []string {
 	var all []string
 	if d := diagnostic(&r.Result.Reply); d != "" {
 		who := "This server found:"
+		if b.Action == Relayed || b.Action == Delivered {
+			who = "The answer was:"
+		}
 		if r.Result.Remote {
 			who = "The receiving mail server " + orUnnamed(r.Result.Host) + "answered:"
 		}

@@ -179,6 +179,27 @@ func TestSuccessWithoutRoom_R3(t *testing.T) {
 	})
 }
 
+// TestExpired: the end of a message that was never taken says what the last
+// answer was, to the sender and, with its cause, to the log.
+func TestExpired(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, nil).start()
+		cause := errors.New("certificate has expired")
+		h.relay.answer("example.org", func(_ context.Context, env appliance.Envelope) []appliance.Result {
+			r := appliance.NewReply(451, 7, 5, "TLS with mx.example.org failed").With(cause)
+			return appliance.Results(len(env.Recipients), appliance.Result{Reply: *r})
+		})
+		h.send("ann@example.com", "bob@example.org")
+		after(6 * 24 * time.Hour)
+		checkReports(t, h, "delayed 4.7.5", "failed 4.4.7")
+		got := h.told(appliance.EventBounced)
+		if len(got) != 1 || !errors.Is(got[0].Reply, cause) ||
+			!strings.HasSuffix(got[0].Reply.String(), "the last reply was: 451 4.7.5 TLS with mx.example.org failed") {
+			t.Errorf("events %+v", got)
+		}
+	})
+}
+
 // TestWarnOnce: one delay notice for each delivery, and none if unwanted.
 func TestWarnOnce(t *testing.T) {
 	for _, c := range []struct {

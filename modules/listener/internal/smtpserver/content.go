@@ -25,7 +25,8 @@ var (
 	errContentNUL = appliance.NewReply(550, 6, 0,
 		"The message contains a NUL; encode binary content with base64")
 	errContentLine = appliance.NewReply(550, 6, 0,
-		"The message contains a line longer than 998 octets; use quoted-printable or base64")
+		"The message contains a line longer than 998 octets (RFC 5322, section 2.1.1); "+
+			"correct the program that made it: it has to break its lines, or encode the text with quoted-printable or base64")
 	errBrokenOff = appliance.NewReply(451, 4, 2, "The connection was lost within the message")
 )
 
