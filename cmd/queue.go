@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -160,7 +161,7 @@ func (p *program) queueShowCommand() *cobra.Command {
 func (p *program) showMessage(m admin.QueuedMessage) error {
 	t := new(table)
 	t.add("id", string(m.ID))
-	t.add("received", clock(m.Received))
+	t.add("received", clock(m.Received)+", "+ago(time.Since(m.Received)))
 	t.add("from", m.From.Path())
 	t.add("size", fmt.Sprint(m.Size))
 	t.add("pipeline", m.Origin.Pipeline)
@@ -173,7 +174,7 @@ func (p *program) showMessage(m admin.QueuedMessage) error {
 		t.add("destination", d.Destination)
 		t.add("state", fmt.Sprintf("%s, %s so far", d.State, number(d.Attempts, "attempt", "attempts")))
 		if d.State == "waiting" {
-			t.add("next", clock(d.Due))
+			t.add("next", clock(d.Due)+", "+ahead(time.Until(d.Due)))
 		}
 		for _, r := range d.Recipients {
 			t.add("recipient", r.To.Path()+" "+r.Status)
@@ -184,6 +185,18 @@ func (p *program) showMessage(m admin.QueuedMessage) error {
 		}
 	}
 	return t.write(p.out)
+}
+
+// ahead and ago write how far away a time is, to the second.
+func ahead(d time.Duration) string {
+	if d = d.Round(time.Second); d <= 0 {
+		return "now"
+	}
+	return "in " + appliance.FormatDuration(d)
+}
+
+func ago(d time.Duration) string {
+	return appliance.FormatDuration(max(0, d.Round(time.Second))) + " ago"
 }
 
 func optional(t *table, name, value string) {
