@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +26,8 @@ and prints its argon2id hash:
     user "app" { password_hash = "$argon2id$…" }
   }`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			secret, err := p.readPassword()
+		RunE: func(c *cobra.Command, _ []string) error {
+			secret, err := p.readPassword(c.Context())
 			if err != nil {
 				return err
 			}
@@ -44,7 +45,7 @@ and prints its argon2id hash:
 }
 
 // readPassword asks twice on a terminal, and reads one line otherwise.
-func (p *program) readPassword() (string, error) {
+func (p *program) readPassword(ctx context.Context) (string, error) {
 	if !isTerminal(p.in) {
 		line, err := bufio.NewReader(io.LimitReader(p.in, 2*password.MaxLength)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -52,11 +53,11 @@ func (p *program) readPassword() (string, error) {
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
-	first, err := p.ask("Password: ")
+	first, err := p.ask(ctx, "Password: ")
 	if err != nil {
 		return "", err
 	}
-	again, err := p.ask("Again: ")
+	again, err := p.ask(ctx, "Again: ")
 	if err != nil {
 		return "", err
 	}
@@ -66,9 +67,29 @@ func (p *program) readPassword() (string, error) {
 	return first, nil
 }
 
-func (p *program) ask(prompt string) (string, error) {
+// ask reads a line that the terminal does not show. If ctx ends first, the
+// terminal is as it was; whoever still reads from it ends with the process.
+func (p *program) ask(ctx context.Context, prompt string) (string, error) {
+	fd := int(p.in.(*os.File).Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
 	fmt.Fprint(p.err, prompt)
-	b, err := term.ReadPassword(int(p.in.(*os.File).Fd()))
-	fmt.Fprintln(p.err)
-	return string(b), err
+	defer fmt.Fprintln(p.err)
+	type answer struct {
+		text []byte
+		err  error
+	}
+	read := make(chan answer, 1)
+	go func() {
+		text, err := term.ReadPassword(fd)
+		read <- answer{text, err}
+	}()
+	select {
+	case a := <-read:
+		return string(a.text), a.err
+	case <-ctx.Done():
+		return "", errors.Join(errors.New("interrupted"), term.Restore(fd, before))
+	}
 }

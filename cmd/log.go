@@ -18,22 +18,20 @@ type logger struct {
 // newLogger writes to w: a line for people on a terminal, JSON otherwise, or
 // what the settings say.
 func newLogger(w io.Writer, s appliance.LogSettings) *logger {
+	l := &logger{level: zap.NewAtomicLevel()}
+	l.setLevel(s.Level)
+	l.Logger = zap.New(newLogCore(w, s.Format, l.level))
+	return l
+}
+
+func newLogCore(w io.Writer, format string, level zapcore.LevelEnabler) zapcore.Core {
+	if format == "console" || format == "" && isTerminal(w) {
+		return newConsoleCore(w, level)
+	}
 	e := zap.NewProductionEncoderConfig()
 	e.TimeKey, e.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
 	e.EncodeDuration = zapcore.StringDurationEncoder
-	encoder := zapcore.NewJSONEncoder(e)
-	if s.Format == "console" || s.Format == "" && isTerminal(w) {
-		e.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-		e.EncodeLevel = zapcore.CapitalLevelEncoder
-		if isTerminal(w) {
-			e.EncodeLevel = zapcore.CapitalColorLevelEncoder
-		}
-		encoder = zapcore.NewConsoleEncoder(e)
-	}
-	l := &logger{level: zap.NewAtomicLevel()}
-	l.setLevel(s.Level)
-	l.Logger = zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), l.level))
-	return l
+	return zapcore.NewCore(zapcore.NewJSONEncoder(e), zapcore.Lock(zapcore.AddSync(w)), level)
 }
 
 // setLevel takes a level that config has checked.

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -23,13 +24,17 @@ import (
 // Main runs the command line of the process and exits. The module types it
 // knows are those that are linked into the program.
 //
-// The first SIGINT or SIGTERM asks the command to end in good order; the
-// second kills the process, which loses nothing either.
+// The first SIGINT or SIGTERM asks the command to end in good order; one that
+// comes later kills the process, which loses nothing either.
 func Main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, restore)
+	context.AfterFunc(ctx, func() { time.AfterFunc(echo, restore) })
 	os.Exit(Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
+
+// echo is for how long a signal that comes again is the same one: timeout(1),
+// sudo and some supervisors send it to the process and then to its group.
+const echo = time.Second
 
 // Run runs one command and returns its exit status.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
