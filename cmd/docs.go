@@ -20,16 +20,19 @@ const (
 
 func (p *program) docsCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "docs MODULE",
+		Use:   "docs [TYPE]",
 		Short: "explain a module type, the settings, or pipelines",
-		Long: `docs explains a module type and all its attributes; "waxwing modules" lists the types. "docs settings"
-explains the top level of the file, "docs pipeline" the pipeline block.`,
-		Example: "  waxwing docs relay.mx\n  waxwing docs settings",
-		Args:    cobra.ExactArgs(1),
+		Long: `docs explains a module type and all its attributes; without an argument it lists what it can explain.
+"docs settings" is about the top level of the file, "docs pipeline" about the pipeline block.`,
+		Example: "  waxwing docs\n  waxwing docs relay.mx\n  waxwing docs settings",
+		Args:    cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return p.topics(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return p.listTopics()
+			}
 			page, err := p.page(args[0])
 			if err != nil {
 				return err
@@ -50,6 +53,28 @@ func (p *program) topics() []string {
 		all = append(all, string(r.Kind)+"."+r.Name)
 	}
 	return all
+}
+
+// listTopics writes what docs can explain.
+func (p *program) listTopics() error {
+	type topic struct {
+		Topic   string `json:"topic"`
+		Summary string `json:"summary"`
+	}
+	var all []topic
+	t := new(table)
+	for _, name := range p.topics() {
+		page, err := p.page(name)
+		if err != nil {
+			return err
+		}
+		all = append(all, topic{name, page.Summary})
+		t.add(name, page.Summary)
+	}
+	if p.json {
+		return writeJSON(p.out, all)
+	}
+	return t.write(p.out)
 }
 
 // A page explains one type of block.
@@ -79,7 +104,7 @@ func (p *program) page(topic string) (page, error) {
 	kind, name, _ := strings.Cut(strings.ReplaceAll(topic, " ", "."), ".")
 	r, ok := p.registry.Get(appliance.Kind(kind), name)
 	if !ok {
-		return page{}, usagef("there is no module %q; it is written as KIND.TYPE, such as relay.mx, and \"waxwing modules\" lists all", topic)
+		return page{}, usagef("there is no module %q; it is written as KIND.TYPE, such as relay.mx, and \"waxwing docs\" lists all", topic)
 	}
 	return page{
 		Heading: fmt.Sprintf("%s %q \"NAME\" { … }", r.Kind, r.Name), Summary: r.Summary,

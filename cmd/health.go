@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,16 +30,41 @@ cannot, and with 4 when no server answers. It is what HEALTHCHECK of a container
 			if err != nil {
 				return err
 			}
-			if err := ready(c.Context(), client, wait); err != nil {
-				return err
+			err = ready(c.Context(), client, wait)
+			if p.json {
+				return p.showReadiness(err)
 			}
-			_, err = fmt.Fprintln(p.out, "ready")
+			if err == nil {
+				_, err = fmt.Fprintln(p.out, "ready")
+			}
 			return err
 		},
 	}
 	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait until it can")
 	p.adminFlags(c)
+	p.jsonFlag(c)
 	return c
+}
+
+// readiness is the answer of "waxwing health --json".
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons"`
+}
+
+// showReadiness writes what the server said; err is what it is if no server
+// said anything.
+func (p *program) showReadiness(err error) error {
+	r := readiness{Ready: err == nil, Reasons: []string{}}
+	if e, ok := errors.AsType[*admin.Error](err); ok && len(e.Reasons) > 0 {
+		r.Reasons = e.Reasons
+	} else if err != nil {
+		return err
+	}
+	if err := writeJSON(p.out, r); err != nil || r.Ready {
+		return err
+	}
+	return &exitError{status: exitFailed}
 }
 
 // ready asks until the server is ready or wait is over.

@@ -46,7 +46,10 @@ func (l *dirLock) release() error {
 // lockDirectory checks the directory, locks it and looks at its version. It
 // changes nothing in a directory that is in use or of a newer version.
 func (s *Store) lockDirectory() (*dirLock, error) {
-	if err := s.files.makeDirs(s.dir); err != nil {
+	if err := s.files.makeDirs(s.dir); errors.Is(err, fs.ErrPermission) {
+		us := os.Geteuid()
+		return nil, fmt.Errorf("it is not there, and user %d, as which waxwing runs, may not make it: run install -d -m 0700 -o %d %s", us, us, s.dir)
+	} else if err != nil {
 		return nil, err
 	}
 	if vfs.Root(s.fs) != vfs.Default {
