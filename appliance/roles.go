@@ -112,6 +112,10 @@ type Result struct {
 	Host   string // the next hop's name (RFC 3464, section 2.3.5), "" if none was reached
 	Peer   string // its address and port, "" if none was reached
 	TLS    string // "TLS 1.3, verified", "" in plain text
+	// Midway says that the next hop was lost after it had begun to answer for
+	// this message: it is there, and other messages may fare better. Like
+	// Notifies it matters for the attempt alone.
+	Midway bool
 	// Notifies says that the next hop offers DSN and was told NOTIFY=: whether
 	// its recipients are reported as delivered is up to it (RFC 3461, section
 	// 5.2.1). It matters for the attempt alone and is not stored.

@@ -28,8 +28,9 @@
 // slots: one dead domain with 50,000 messages does not delay the others (N19).
 //
 // A destination begins with two deliveries at a time; each answer of the next
-// hop adds one, a reply of 421 halves it, and a next hop that cannot be reached
-// at all takes it back to one. See [health].
+// hop adds one, a reply of 421 or a connection lost in the middle of a message
+// halves it, and a next hop that cannot be reached at all takes it back to one.
+// See [health].
 //
 // # Attempts
 //

@@ -139,6 +139,36 @@ func TestHerd_N18(t *testing.T) {
 	})
 }
 
+// TestPoison: a message that makes its next hop hang up, or that we cannot read
+// ourselves, is no reason to leave the next hop alone. Else one such message
+// would hold up its destination again and again.
+func TestPoison(t *testing.T) {
+	for _, poison := range []appliance.Result{
+		{Reply: *appliance.NewReply(451, 4, 2, "Connection to mx.example.org was lost at the content"), Midway: true},
+		{Reply: *appliance.NewReply(451, 3, 0, "The message could not be read from the queue")},
+	} {
+		bubble(t, func(t *testing.T) {
+			h := newHouse(t, nil).start()
+			ok := says(250, 0, 0, "ok")
+			h.relay.answer("hub.example", func(ctx context.Context, env appliance.Envelope) []appliance.Result {
+				if env.Recipients[0].Mailbox.Local == "poison" {
+					return appliance.Results(1, poison)
+				}
+				return ok(ctx, env)
+			})
+			for i := range 500 {
+				h.send("", "poison@hub.example")
+				h.send("", "bob@hub.example")
+				synctest.Wait()
+				if n := len(h.told(appliance.EventDelivered)); n != i+1 {
+					t.Fatalf("%q: message %d waits", poison.Reply.Text, i)
+				}
+				time.Sleep(time.Minute)
+			}
+		})
+	}
+}
+
 // TestLimits: neither limit is ever passed, and both are used.
 func TestLimits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -222,6 +252,8 @@ func TestSigns(t *testing.T) {
 		{"lost in the middle", []appliance.Result{result(250, true), result(451, false)}, answers},
 		{"no such domain", []appliance.Result{result(550, false)}, silent},
 		{"no such domain, after all", []appliance.Result{result(451, false), result(550, false)}, silent},
+		{"lost in the middle of a message", []appliance.Result{{Reply: appliance.Reply{Code: 451}, Midway: true}}, busy},
+		{"our own fault", []appliance.Result{{Reply: *appliance.NewReply(451, 3, 0, "")}}, silent},
 		{"enough", []appliance.Result{result(421, true), result(451, false)}, busy},
 	} {
 		if got := read(c.results); got != c.want {

@@ -29,8 +29,8 @@ type sign int
 const (
 	silent  sign = iota // nothing: the fault was ours, or in the message
 	answers             // it has answered
-	busy                // it has answered that it has enough (421)
-	dead                // no answer for any recipient
+	busy                // it has enough (421), or was lost in the middle of the message
+	dead                // it could not be reached
 )
 
 // read finds the sign in the results of one attempt.
@@ -44,13 +44,23 @@ func read(results []appliance.Result) sign {
 		switch {
 		case r.Remote && r.Reply.Code == 421: // RFC 5321, section 3.8: closing the channel
 			return busy
+		case r.Midway:
+			return busy
 		case r.Remote || r.Reply.Positive():
 			s = answers
-		case r.Reply.Permanent() && s == dead:
+		case s == dead && aboutMessage(r):
 			s = silent
 		}
 	}
 	return s
+}
+
+// aboutMessage says whether a result that is not the next hop's own says more
+// about this message, or about us, than about the next hop.
+func aboutMessage(r *appliance.Result) bool {
+	// RFC 3463, section 3.4: x.3.x is about the system that says it, and that
+	// is this one.
+	return r.Reply.Permanent() || r.Reply.Detail.Subject == 3
 }
 
 // note takes the sign of an attempt that began at the given time. pause is for

@@ -235,3 +235,28 @@ func TestTranscriptOfFailure(t *testing.T) {
 		t.Errorf("transcript:\n%s\nwant:\n%s", got, want)
 	}
 }
+
+// TestMidway: a server that is lost while it answers for a message was there;
+// one that is lost before was not.
+func TestMidway(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		script script
+		want   string
+		midway bool
+	}{
+		{"before the greeting", "CLOSE", "451 4.4.2", false},
+		{"before MAIL is answered", quick + "C: MAIL\nCLOSE", "451 4.4.2", false},
+		{"after MAIL", plain + "C: MAIL\nS: 250 ok\nC: RCPT\nCLOSE", "451 4.4.2", true},
+		{"N6 after the final dot", quick + "C: MAIL\nC: RCPT\nC= DATA\nS: 250 ok\nS: 250 ok\nS: 354 go\nCONTENT\nCLOSE", "451 4.4.2", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := serve(t, tc.script)
+			rs := pool(t).Deliver(t.Context(), envelope("one@b.test"), simple, targets(s.target()))
+			check(t, rs, tc.want)
+			if rs[0].Midway != tc.midway {
+				t.Errorf("midway is %v", rs[0].Midway)
+			}
+		})
+	}
+}

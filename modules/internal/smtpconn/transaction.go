@@ -43,7 +43,9 @@ func (c *conn) deliver(ctx context.Context, m *mail, todo []int, outcomes []outc
 			return err
 		}
 		if err != nil {
-			t.give(t.open(), asOutcome(err))
+			o := asOutcome(err)
+			o.Midway = true
+			t.give(t.open(), o)
 		}
 		if err != nil || !t.taken || c.broken {
 			return nil
