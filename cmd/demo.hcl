@@ -4,9 +4,9 @@
 
 hostname = "mail.waxwing.example"
 
-store "memory" "demo" {}                 # gone when the demo ends; the default is a disk
+store "memory" "demo" {} # gone when the demo ends; the default is a disk
 
-listener "submission" "apps" {           # STARTTLS, then AUTH
+listener "submission" "apps" { # STARTTLS, then AUTH
   address = "127.0.0.1:2587"
 }
 
@@ -16,11 +16,11 @@ auth "static" "apps" {
   user "app" { password = env("WAXWING_DEMO_PASSWORD") }
 }
 
-check "senders" "own" {                  # who may send as whom
+check "senders" "own" { # who may send as whom
   allow = { app = ["@waxwing.example"] }
 }
 
-signer "dkim" "example" {                # a key is made when the demo starts
+signer "dkim" "example" { # a key is made when the demo starts
   domains = ["waxwing.example"]
 }
 
@@ -41,13 +41,13 @@ pipeline "outgoing" {
 
 listener "smtp" "next_hop" {
   address = "127.0.0.1:2525"
-  trusted = ["127.0.0.1"]                # takes mail from this machine, for anybody
+  trusted = ["127.0.0.1"] # takes mail from this machine, for anybody
 }
 
 relay "capture" "inbox" {}
 
 pipeline "next_hop" {
   listeners = [listener.next_hop]
-  unsigned  = "allow"                    # it is signed already
+  unsigned  = "allow" # it is signed already
   relay     = relay.inbox
 }

@@ -9,7 +9,7 @@ mode     = "capture"
 listener "submission" "dev" { address = "127.0.0.1:2587" }
 
 auth "static" "dev" {
-  user "dev" { password = "dev" }        # reaches nothing but this machine
+  user "dev" { password = "dev" } # reaches nothing but this machine
 }
 
 signer "dkim" "dev" { domains = ["example.com"] }
@@ -20,6 +20,6 @@ pipeline "outgoing" {
   listeners = [listener.dev]
   auth      = [auth.dev]
   signers   = [signer.dev]
-  unsigned  = "allow"                    # whatever a test sends from
+  unsigned  = "allow" # whatever a test sends from
   relay     = relay.internet
 }

@@ -10,7 +10,7 @@ listener "submission" "lan" {
 }
 
 check "senders" "own" {
-  trusted = ["@example.com"]             # who did not log in
+  trusted = ["@example.com"] # who did not log in
 }
 
 signer "dkim" "example" { domains = ["example.com"] }

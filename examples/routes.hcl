@@ -18,7 +18,7 @@ check "senders" "own" {
 }
 
 signer "dkim" "domains" {
-  domains = ["example.com", "news.example.com", "example.org"]    # shop.example.org is signed as example.org
+  domains = ["example.com", "news.example.com", "example.org"] # shop.example.org is signed as example.org
 }
 
 relay "mx" "internet" {}
@@ -37,9 +37,9 @@ pipeline "outgoing" {
   auth      = [auth.apps]
   checks    = [check.own]
   signers   = [signer.domains]
-  relay     = relay.internet             # when no route matches
+  relay     = relay.internet # when no route matches
 
-  route {                                # the first that matches decides
+  route { # the first that matches decides
     when   = endswith(recipient.domain, ".invalid")
     reject = "550 5.1.2 No such domain"
   }

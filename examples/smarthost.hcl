@@ -15,7 +15,7 @@ check "senders" "own" { allow = { app = ["@example.com"] } }
 signer "dkim" "example" { domains = ["example.com"] }
 
 relay "smarthost" "provider" {
-  addresses = ["smtp.example.net:587", "smtp2.example.net:587"]    # tried in this order
+  addresses = ["smtp.example.net:587", "smtp2.example.net:587"] # tried in this order
   username  = env("SMARTHOST_USER")
   password  = env("SMARTHOST_PASSWORD")
 }
