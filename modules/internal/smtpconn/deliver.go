@@ -29,7 +29,7 @@ func (p *Pool) Deliver(ctx context.Context, env appliance.Envelope, msg *applian
 	defer cancel()
 	defer context.AfterFunc(p.life, cancel)()
 	a := &attempt{pool: p, m: m, outcomes: make([]outcome, len(env.Recipients))}
-	for t, failure := range targets {
+	for t, failure := range p.usefulFirst(targets) {
 		if a.try(ctx, t, failure) {
 			break
 		}

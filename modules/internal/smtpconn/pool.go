@@ -52,6 +52,7 @@ type Pool struct {
 	tls            *tls.Config
 	log            *zap.Logger
 	opened, reused prometheus.Counter
+	shunned        shunned
 
 	mu      sync.Mutex
 	stopped bool
@@ -148,8 +149,12 @@ func (p *Pool) over(ctx context.Context, t Target, m *mail, todo []int, outcomes
 	}
 	c, err := p.dial(ctx, t)
 	if err != nil {
+		if ctx.Err() == nil {
+			p.shunned.add(t.Addr, time.Now())
+		}
 		return err
 	}
+	p.shunned.remove(t.Addr)
 	err = c.deliver(ctx, m, todo, outcomes)
 	p.put(c)
 	return err

@@ -1,0 +1,95 @@
+package smtpconn
+
+import (
+	"iter"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// shunTime is how long an address that was of no use is tried after the
+	// others. It is shorter than the pauses of the queue, so that an address
+	// that is the only one is not affected.
+	shunTime = time.Minute
+	// maxShunned bounds what is remembered.
+	maxShunned = 10_000
+)
+
+// A shunned remembers addresses that were of no use a short while ago. Without
+// it, each message for a host whose first address is unreachable would wait
+// for a connection there before it goes to the second.
+type shunned struct {
+	mu    sync.Mutex
+	until map[netip.AddrPort]time.Time
+}
+
+func (s *shunned) add(a netip.AddrPort, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.until) >= maxShunned {
+		clear(s.until) // it costs time, not mail
+	}
+	if s.until == nil {
+		s.until = make(map[netip.AddrPort]time.Time)
+	}
+	s.until[a] = now.Add(shunTime)
+}
+
+func (s *shunned) remove(a netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.until, a)
+}
+
+func (s *shunned) has(a netip.AddrPort, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, ok := s.until[a]
+	if ok && !now.Before(until) {
+		delete(s.until, a)
+		ok = false
+	}
+	return ok
+}
+
+// usefulFirst moves targets that are shunned behind the others, but not behind
+// a failure that ends the attempt: they come before it in the order of the
+// relay, and have to have their chance.
+func (p *Pool) usefulFirst(targets iter.Seq2[Target, *Failure]) iter.Seq2[Target, *Failure] {
+	return func(yield func(Target, *Failure) bool) {
+		var later []Target
+		rest := func() bool {
+			for _, t := range later {
+				if !yield(t, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for t, f := range targets {
+			switch {
+			case f == nil && p.shuns(t):
+				later = append(later, t)
+				continue
+			case f != nil && f.Stop && !rest():
+				return
+			case f != nil && f.Stop:
+				later = nil
+			}
+			if !yield(t, f) {
+				return
+			}
+		}
+		rest()
+	}
+}
+
+// shuns says whether t should be tried last. A connection that is open to it
+// is proof to the contrary.
+func (p *Pool) shuns(t Target) bool {
+	p.mu.Lock()
+	open := len(p.idle[t])
+	p.mu.Unlock()
+	return open == 0 && p.shunned.has(t.Addr, time.Now())
+}
