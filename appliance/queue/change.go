@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -11,12 +12,28 @@ const changeBatch = 100
 
 // Change implements [appliance.Engine].
 func (e *engine) Change(ctx context.Context, f appliance.Filter, c appliance.Change) (int, error) {
+	if c == appliance.ChangeRetry || c == appliance.ChangeRelease {
+		e.forgive(f.Destination)
+	}
 	n, err := e.change(ctx, f, c)
 	e.mu.Lock()
 	e.scan.soon(e.now())
 	e.mu.Unlock()
 	e.nudge()
 	return n, err
+}
+
+// forgive has a next hop asked again that is being left alone, "" all of them:
+// a person who wants an attempt knows something that we do not. The first that
+// fails ends it.
+func (e *engine) forgive(destination string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, d := range e.dests {
+		if destination == "" || destination == name {
+			d.health.until = time.Time{}
+		}
+	}
 }
 
 func (e *engine) change(ctx context.Context, f appliance.Filter, c appliance.Change) (int, error) {

@@ -352,6 +352,38 @@ func TestChange(t *testing.T) {
 	})
 }
 
+// TestRetryIsAnAttempt: who asks for an attempt knows something new. The next
+// hop is asked, although it would be left alone for minutes yet.
+func TestRetryIsAnAttempt(t *testing.T) {
+	for _, f := range []appliance.Filter{{}, {Recipient: "bob@example.org"}, {Destination: "mx/example.org"}} {
+		bubble(t, func(t *testing.T) {
+			h := newHouse(t, nil).start()
+			h.relay.answer("example.org", silence(0))
+			for range 20 {
+				h.send("ann@example.com", "bob@example.org")
+			}
+			after(time.Hour)
+			h.relay.answer("example.org", silence(0))
+			before := len(h.relay.asked("example.org"))
+			if _, err := h.engine.Change(t.Context(), f, appliance.ChangeRetry); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if n := len(h.relay.asked("example.org")) - before; n != 1 {
+				t.Errorf("%+v: still down, and asked %d times", f, n)
+			}
+			h.relay.answer("example.org", nil)
+			if _, err := h.engine.Change(t.Context(), f, appliance.ChangeRetry); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if n := len(h.told(appliance.EventDelivered)); n != 20 {
+				t.Errorf("%+v: %d delivered", f, n)
+			}
+		})
+	}
+}
+
 // TestDropNotWhileInFlight: what is being attempted cannot be dropped, and has
 // one end only.
 func TestDropNotWhileInFlight(t *testing.T) {
