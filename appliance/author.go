@@ -54,17 +54,19 @@ func parseMailboxList(s string) ([]Mailbox, error) {
 type listParser struct{ rest string }
 
 // next passes over comments and white space, and looks at the octet behind;
-// it is 0 at the end.
+// it is 0 at the end. A comment that does not end is none: one program shows
+// the addresses in it and another does not.
 func (p *listParser) next() byte {
 	for {
 		p.rest = strings.TrimLeft(p.rest, " \t\r\n")
 		if p.rest == "" {
 			return 0
 		}
-		if p.rest[0] != '(' {
+		rest, closed := skipComment(p.rest)
+		if !closed {
 			return p.rest[0]
 		}
-		p.rest = skipComment(p.rest)
+		p.rest = rest
 	}
 }
 

@@ -64,8 +64,8 @@ func isToken(s string) bool {
 // its author, past comments, quoting and case (RFC 8601, sections 2.2 and 5).
 func claimsServID(value, servID string) bool {
 	rest := strings.TrimSpace(value)
-	for strings.HasPrefix(rest, "(") {
-		rest = strings.TrimSpace(skipComment(rest))
+	for behind, closed := skipComment(rest); closed; behind, closed = skipComment(rest) {
+		rest = strings.TrimSpace(behind)
 	}
 	id := rest
 	if strings.HasPrefix(rest, `"`) {
@@ -87,8 +87,11 @@ func canonicalName(s string) string {
 }
 
 // skipComment returns what follows the comment that s begins with
-// (RFC 5322, section 3.2.2).
-func skipComment(s string) string {
+// (RFC 5322, section 3.2.2); closed says that there is one, and that it ends.
+func skipComment(s string) (rest string, closed bool) {
+	if !strings.HasPrefix(s, "(") {
+		return s, false
+	}
 	depth := 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
@@ -98,9 +101,9 @@ func skipComment(s string) string {
 			depth++
 		case ')':
 			if depth--; depth == 0 {
-				return s[i+1:]
+				return s[i+1:], true
 			}
 		}
 	}
-	return ""
+	return "", false
 }
