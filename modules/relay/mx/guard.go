@@ -26,13 +26,18 @@ var (
 // special are the networks of the IANA special-purpose registries (RFC 6890)
 // that no public mail exchanger has, beside those netip knows.
 var special = prefixes(
-	"0.0.0.0/8",     // this network
-	"100.64.0.0/10", // shared by carriers (RFC 6598)
-	"192.0.0.0/24",  // protocol assignments
-	"198.18.0.0/15", // benchmarks
-	"240.0.0.0/4",   // reserved, and broadcast
-	"::/96",         // IPv4-compatible
-	"fec0::/10",     // site-local
+	"0.0.0.0/8",       // this network
+	"100.64.0.0/10",   // shared by carriers (RFC 6598)
+	"192.0.0.0/24",    // protocol assignments
+	"192.88.99.0/24",  // relays of 6to4, withdrawn (RFC 7526)
+	"198.18.0.0/15",   // benchmarks
+	"240.0.0.0/4",     // reserved, and broadcast
+	"::/96",           // IPv4-compatible
+	"::ffff:0:0:0/96", // IPv4-translated (RFC 2765)
+	"64:ff9b:1::/48",  // translation within a network (RFC 8215): leads to its IPv4 addresses
+	"100::/64",        // discard (RFC 6666)
+	"2001::/32",       // Teredo (RFC 4380): leads to any IPv4 address, behind NAT too
+	"fec0::/10",       // site-local
 )
 
 // embedding are networks whose addresses carry an IPv4 address.

@@ -267,6 +267,7 @@ func TestN4Guard(t *testing.T) {
 		"169.254.169.254": errSpecial, "fe80::1": errSpecial, "fe80::1%eth0": errSpecial, "100.64.0.1": errSpecial, "100.127.255.255": errSpecial,
 		"224.0.0.1": errSpecial, "ff02::1": errSpecial, "255.255.255.255": errSpecial, "0.1.2.3": errSpecial, "198.18.0.1": errSpecial,
 		"64:ff9b::a00:1": errSpecial, "2002:c0a8:1::": errSpecial, "::10.0.0.1": errSpecial, "fec0::1": errSpecial, "64:ff9b::808:808": nil,
+		"64:ff9b:1::a00:1": errSpecial, "2001:0:a00:1::1": errSpecial, "2001:1::1": nil, "::ffff:0:a00:1": errSpecial, "100::1": errSpecial, "192.88.99.1": errSpecial,
 	} {
 		if got := g.check(netip.MustParseAddr(ip)); got != want {
 			t.Errorf("%s: %v, want %v", ip, got, want)
