@@ -31,7 +31,7 @@ func newLogCore(w io.Writer, format string, level zapcore.LevelEnabler) zapcore.
 	e := zap.NewProductionEncoderConfig()
 	e.TimeKey, e.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
 	e.EncodeDuration = zapcore.StringDurationEncoder
-	return zapcore.NewCore(zapcore.NewJSONEncoder(e), zapcore.Lock(zapcore.AddSync(w)), level)
+	return zapcore.NewCore(zapcore.NewJSONEncoder(e), zapcore.Lock(zapcore.AddSync(jsonWriter{w})), level)
 }
 
 // setLevel takes a level that config has checked.
