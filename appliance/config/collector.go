@@ -75,6 +75,9 @@ func (c *collector) hcl(context string, ds hcl.Diagnostics) {
 				f.summary, f.detail = extra.CalledFunctionName()+"() failed", sentence(err.Error())
 			}
 		}
+		if c.src.unquotedUnit(f.where.from) {
+			f.summary, f.detail = "quotes are missing", `A value with a unit stands in quotes, such as "5d" or "25MiB", and so does all text.`
+		}
 		c.add(f)
 	}
 }

@@ -68,6 +68,11 @@ func (l *loader) labelCount(b *hclsyntax.Block, want int) {
 		if types := l.opts.Registry.Of(appliance.Kind(b.Type)); len(types) > 0 {
 			form = fmt.Sprintf("%s %q %q", b.Type, types[0].Name, "name")
 		}
+		if len(b.Labels) == 1 {
+			if _, ok := l.opts.Registry.Get(appliance.Kind(b.Type), b.Labels[0]); ok {
+				form = fmt.Sprintf("%s %q %q", b.Type, b.Labels[0], "name")
+			}
+		}
 	}
 	summary := b.Type + " takes a type and a name"
 	if want == 1 {

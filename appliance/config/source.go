@@ -177,3 +177,13 @@ func clean(s string) string {
 		return printable(r)
 	}, s)
 }
+
+// unquotedUnit says whether a number ends and a word begins at an offset, as
+// in 5d: the parser takes it for two values.
+func (s *source) unquotedUnit(at int) bool {
+	if at < 1 || at >= len(s.text) {
+		return false
+	}
+	before, after := s.text[at-1], s.text[at]|0x20
+	return '0' <= before && before <= '9' && 'a' <= after && after <= 'z'
+}

@@ -1,0 +1,2 @@
+# A type and no name: what to write has the type.
+relay "mx" {}
