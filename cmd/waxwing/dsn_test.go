@@ -64,11 +64,7 @@ func TestSuccessWithDSN(t *testing.T) {
 	p := newProcess(t, fmt.Sprintf("relay \"smarthost\" \"out\" {\n  address = %q\n  tls = \"opportunistic\"\n}", postfix.address))
 	p.start()
 	submitForSuccess(t, p)
-	var mail [][]byte
-	until(t, 30*time.Second, "Postfix has stored message and report", func() bool {
-		mail = postfix.stored(t)
-		return len(mail) == 2
-	})
+	until(t, 30*time.Second, "Postfix has stored message and report", func() bool { return len(postfix.stored(t)) == 2 })
 	p.terminate() // nothing else is on its way
 	reports := 0
 	for _, m := range postfix.stored(t) {
