@@ -41,6 +41,16 @@ func (h *health) fail(cause error) error {
 // tries again at once, as Pebble's flush does, does not burn a processor.
 const pauseTime = time.Second
 
+// ending says that the store is being stopped: nothing waits any more.
+func (h *health) ending() bool {
+	select {
+	case <-h.closing:
+		return true
+	default:
+		return false
+	}
+}
+
 func (h *health) pause() {
 	t := time.NewTimer(h.pauseTime)
 	defer t.Stop()

@@ -17,6 +17,8 @@ import (
 //
 //   - a write that finds the disk full gives up the ballast and is done again;
 //   - a table that still does not fit is an error, after a pause;
+//   - a file that cannot be opened because there is no file descriptor left is
+//     opened when there is one;
 //   - any other failure makes the store fail, and from then on nothing changes
 //     on the disk while Pebble believes that everything goes well. What it
 //     then reports as written is acknowledged to nobody, because the store
@@ -52,7 +54,7 @@ func (q *queueFS) try(name string, do func() error) (pretend bool, err error) {
 func (q *queueFS) create(name string, create func() (vfs.File, error)) (vfs.File, error) {
 	var f vfs.File
 	pretend, err := q.try(name, func() (err error) {
-		f, err = create()
+		f, err = q.patiently(name, create)
 		return err
 	})
 	switch {
