@@ -37,6 +37,8 @@ type Appliance struct {
 	retiring  sync.WaitGroup  // what a reload replaced, on its way out
 	drain     context.Context // while what is retiring may finish its work
 	cut       context.CancelFunc
+	stay      context.Context // while sessions of replaced listeners may go on
+	leave     context.CancelFunc
 }
 
 // roads are pipelines by name.
@@ -62,6 +64,7 @@ func New(g *Graph, o Options) *Appliance {
 	}
 	a := &Appliance{opts: o, log: o.Log, core: prometheus.NewRegistry()}
 	a.drain, a.cut = context.WithCancel(context.Background())
+	a.stay, a.leave = context.WithCancel(a.drain)
 	a.events = append(EventSinks{newEventLog(o.Log, g.Settings.Log), newEventMetrics(a.core)}, o.Events...)
 	for _, sink := range o.Events {
 		if c, ok := sink.(prometheus.Collector); ok {
@@ -186,6 +189,7 @@ func (a *Appliance) retire(gone []*Node) {
 	ctx, cancel := context.WithTimeout(a.drain, a.opts.Drain)
 	defer cancel()
 	listeners := filter(gone, isListener)
+	a.part(listeners)
 	err := stopNodes(ctx, listeners)
 	for _, n := range gone {
 		if n.Pipeline != nil {
@@ -196,6 +200,25 @@ func (a *Appliance) retire(gone []*Node) {
 	if err != nil {
 		a.log.Warn("replaced instances did not stop cleanly", zap.Error(err))
 	}
+}
+
+// partTime is how long the sessions of a replaced listener may go on as if
+// nothing had happened. Most are shorter. What lasts longer is told to come
+// again (421) when it is between two messages.
+const partTime = 10 * time.Second
+
+// part waits until sessions end by themselves: at most for partTime, and not
+// when the server stops.
+func (a *Appliance) part(listeners []*Node) {
+	ctx, cancel := context.WithTimeout(a.stay, partTime)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, n := range listeners {
+		if r, ok := n.Module.(Retirer); ok && n.started {
+			all.Go(func() { r.Retire(ctx) })
+		}
+	}
+	all.Wait()
 }
 
 // Stop stops everything in the reverse order of Start. Sessions and attempts
@@ -209,6 +232,7 @@ func (a *Appliance) Stop(ctx context.Context) error {
 }
 
 func (a *Appliance) stop(ctx context.Context, g *Graph) error {
+	a.leave()
 	err := stopNodes(ctx, filter(g.Nodes, isListener))
 	if a.engine != nil {
 		err = errors.Join(err, a.engine.Stop(ctx))

@@ -302,3 +302,45 @@ func TestStopCutsWhatIsRetiring(t *testing.T) {
 		release()
 	})
 }
+
+// lodger is a listener with a session that does not end by itself.
+type lodger struct {
+	fakeListener
+	stayed time.Duration
+}
+
+func (l *lodger) Retire(ctx context.Context) {
+	began := time.Now()
+	<-ctx.Done()
+	l.stayed = time.Since(began)
+}
+
+// P12: sessions of a listener that a reload replaces go on for a while, and
+// not when the server stops.
+func TestReplacedListenerRetires(t *testing.T) {
+	for _, stop := range []time.Duration{time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlant()
+			old := &lodger{fakeListener: fakeListener{part: part{d: p.d, name: "in"}}}
+			p.in.Module = old
+			p.setRelay("relay", "1")
+			a := p.appliance()
+			if err := a.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p.in = &Node{Addr: p.in.Addr, Type: "fake", Fingerprint: "2", Module: &fakeListener{part: part{d: p.d, name: "in2"}}}
+			p.setRelay("relay", "2")
+			p.d.take()
+			if err := a.Reload(t.Context(), p.graph()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(stop)
+			if err := a.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if want := min(stop, partTime); old.stayed != want {
+				t.Errorf("server stopped after %v: sessions stayed %v, want %v", stop, old.stayed, want)
+			}
+		})
+	}
+}

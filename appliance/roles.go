@@ -28,6 +28,12 @@ type Listener interface {
 	Addrs() []net.Addr
 }
 
+// A Retirer is a Listener whose sessions go on for a while after a reload has
+// replaced it: clients that are about to send notice nothing. Retire takes no
+// more connections and returns when the last session has ended by itself, or
+// when ctx ends. Stop follows.
+type Retirer interface{ Retire(ctx context.Context) }
+
 // A NetworkTruster is a Listener that lets some networks send without AUTH.
 // TrustedNetworks is called after Validate; it is pure.
 type NetworkTruster interface {

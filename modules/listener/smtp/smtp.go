@@ -39,6 +39,7 @@ type Listener struct {
 
 var (
 	_ appliance.Listener       = (*Listener)(nil)
+	_ appliance.Retirer        = (*Listener)(nil)
 	_ appliance.NetworkTruster = (*Listener)(nil)
 	_ appliance.Validator      = (*Listener)(nil)
 )

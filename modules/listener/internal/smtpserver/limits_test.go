@@ -433,6 +433,47 @@ func TestG19_Stop(t *testing.T) {
 	_, _ = idle.Close(), sending.Close()
 }
 
+// TestP12_Retire: clients of a listener that a reload has replaced go on until
+// they have done what they came for; Stop ends who has not.
+func TestP12_Retire(t *testing.T) {
+	r := start(t)
+	idle, sending := greeted(t, r), greeted(t, r)
+	ctx, over := context.WithCancel(t.Context())
+	retired := make(chan struct{})
+	go func() {
+		r.srv.Retire(ctx)
+		close(retired)
+	}()
+	for { // until it takes no more connections
+		c, err := r.dial()
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+	}
+	br := bufio.NewReader(sending)
+	for range 2 {
+		say(t, sending, br, "EHLO client.example", "250 ")
+		say(t, sending, br, "MAIL FROM:<a@sender.example>", "250 ")
+		say(t, sending, br, "RCPT TO:<b@local.test>", "250 ")
+		say(t, sending, br, "DATA", "354 ")
+		say(t, sending, br, "text\r\n.", "250 2.0.0 queued as ")
+	}
+	say(t, sending, br, "QUIT", "221 ")
+	select {
+	case <-retired:
+		t.Error("Retire did not wait for the idle client")
+	default:
+	}
+	over()
+	<-retired
+	go func() { _ = r.srv.Stop(context.Background()) }()
+	if rest, err := io.ReadAll(idle); !strings.HasPrefix(string(rest), "421 4.3.2 ") {
+		t.Errorf("idle client after Stop: %q, %v", rest, err)
+	}
+	_, _ = idle.Close(), sending.Close()
+}
+
 func say(t *testing.T, c net.Conn, br *bufio.Reader, line, want string) {
 	t.Helper()
 	if _, err := io.WriteString(c, line+"\r\n"); err != nil {

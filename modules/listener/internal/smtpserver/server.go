@@ -50,6 +50,7 @@ type Server struct {
 	cut      context.CancelFunc
 	stopping chan struct{} // closed when Stop begins
 	stopOnce sync.Once
+	close    func() error // takes no more connections
 
 	second time.Duration // the unit of delays; tests shorten it
 }
@@ -107,8 +108,22 @@ func (s *Server) serve(l net.Listener) {
 	s.listener, s.tls = l, s.tlsConfig()
 	s.life, s.cut = context.WithCancel(context.Background())
 	s.stopping = make(chan struct{})
+	s.close = sync.OnceValue(l.Close)
 	s.crowd.maxTotal, s.crowd.maxPerIP = s.set.MaxConnections, s.set.MaxConnectionsPerIP
 	s.accept.Go(s.acceptAll)
+}
+
+// Retire implements appliance.Retirer: new connections are for the instance
+// that has replaced this one.
+func (s *Server) Retire(ctx context.Context) {
+	if s.close() != nil {
+		return // Stop says why
+	}
+	s.accept.Wait()
+	select {
+	case <-s.gone():
+	case <-ctx.Done():
+	}
 }
 
 // Stop implements appliance.Starter. Clients that are not sending a message
@@ -118,18 +133,11 @@ func (s *Server) Stop(ctx context.Context) error {
 	if s.listener == nil {
 		return nil // never started
 	}
-	var err error
-	s.stopOnce.Do(func() {
-		err = s.listener.Close()
-		close(s.stopping)
-	})
+	err := s.close()
+	s.stopOnce.Do(func() { close(s.stopping) })
 	s.accept.Wait()
 	s.crowd.each((*session).drain)
-	gone := make(chan struct{})
-	go func() {
-		s.sessions.Wait()
-		close(gone)
-	}()
+	gone := s.gone()
 	select {
 	case <-gone:
 	case <-ctx.Done():
@@ -139,6 +147,16 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.cut()
 	return err
+}
+
+// gone is closed when there are no sessions any more.
+func (s *Server) gone() <-chan struct{} {
+	gone := make(chan struct{})
+	go func() {
+		s.sessions.Wait()
+		close(gone)
+	}()
+	return gone
 }
 
 // Addrs implements appliance.Listener.
