@@ -23,7 +23,7 @@ func (p *program) captureListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "list captured messages, newest first",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := p.client()
 			if err != nil {
@@ -53,7 +53,7 @@ func (p *program) captureShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show ID",
 		Short: "print a captured message as it would have gone out",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneID,
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := p.client()
 			if err != nil {

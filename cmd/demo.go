@@ -50,7 +50,7 @@ func demoCommand() *cobra.Command {
 a freshly made DKIM key. It submits a message over SMTP with STARTTLS and AUTH, shows the message as the next hop got
 it, verifies its DKIM signature, and prints the DNS records one would publish. Then it keeps running, so that you can
 send more, until Ctrl-C. Nothing leaves the machine and nothing is left on it.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if printConfig {
 				_, err := io.WriteString(c.OutOrStdout(), demoConfig)

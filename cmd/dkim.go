@@ -34,7 +34,7 @@ func (p *program) dkimShowCommand() *cobra.Command {
 		Short: "print the DNS records that the server wants published",
 		Long: `dkim show asks the running server for the records that it wants published, the public keys of its signers
 among them, and prints them as lines of a zone file.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := p.client()
 			if err != nil {
@@ -108,7 +108,7 @@ elsewhere. Use it with a key block:
       file   = "/path/of/the/file"
     }
   }`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("bits") {
 				if c.Flags().Changed("algorithm") {

@@ -16,7 +16,7 @@ func (p *program) eventsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "events",
 		Short: "show what happens to mail, as it happens",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := p.client()
 			if err != nil {

@@ -25,7 +25,7 @@ and prints its argon2id hash:
   auth "static" "apps" {
     user "app" { password_hash = "$argon2id$…" }
   }`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			secret, err := p.readPassword(c.Context())
 			if err != nil {

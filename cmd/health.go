@@ -24,7 +24,7 @@ func (p *program) healthCommand() *cobra.Command {
 		Short: "say whether the server can accept, sign and store mail",
 		Long: `health exits with 0 when the server can accept, sign and store mail, with 1 and the reasons when it
 cannot, and with 4 when no server answers. It is what HEALTHCHECK of a container calls.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := p.client()
 			if err != nil {

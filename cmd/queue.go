@@ -137,7 +137,7 @@ func (p *program) queueShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show ID",
 		Short: "show a message in the queue and what became of each recipient so far",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneID,
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := p.client()
 			if err != nil {

@@ -24,7 +24,7 @@ connections; what changed is started beside the old and replaces it. If the file
 does not start, nothing changes.
 
 --plan says what would happen, and does nothing. SIGHUP does the same as reload.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := p.client()
 			if err != nil {

@@ -24,7 +24,7 @@ It stays in the foreground and logs to standard error: as lines for people on a 
 SIGHUP reads the configuration again; if it does not load, nothing changes. SIGTERM and SIGINT end the server:
 transactions and deliveries that had begun may finish until --shutdown-timeout is over. A second signal ends it
 at once. No message that was answered 250 is lost either way.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			name, err := p.configFile()
 			if err != nil {

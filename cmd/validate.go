@@ -17,7 +17,7 @@ func (p *program) validateCommand() *cobra.Command {
 certificates and tables are read, nothing listens and nothing is written. It works beside a running server.
 
 It exits with 0 if the server would start with this file, warnings or not, and with 3 if not.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			name, err := p.configFile()
 			if err != nil {
