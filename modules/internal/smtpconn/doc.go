@@ -31,8 +31,8 @@
 //
 // # How servers are tried
 //
-// In the order of the sequence, except that an address which was of no use
-// within the last minute comes after the others. A server that cannot be reached, or that sends
+// In the order of the sequence, except that an address which was of no use when
+// it was last tried comes after the others. A server that cannot be reached, or that sends
 // us away before MAIL, is passed over. One that answers MAIL is a session; the
 // recipients it defers are offered to the next server too, in at most two
 // sessions for each attempt. If no server answered MAIL, the outcome is

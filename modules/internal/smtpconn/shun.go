@@ -9,19 +9,19 @@ import (
 
 const (
 	// shunTime is how long an address that was of no use is tried after the
-	// others. It is shorter than the pauses of the queue, so that an address
-	// that is the only one is not affected.
+	// others. Then one message finds out whether it is of use again; the others
+	// do not wait with it, since some servers take minutes to say nothing.
 	shunTime = time.Minute
 	// maxShunned bounds what is remembered.
 	maxShunned = 10_000
 )
 
-// A shunned remembers addresses that were of no use a short while ago. Without
-// it, each message for a host whose first address is unreachable would wait
-// for a connection there before it goes to the second.
+// A shunned remembers addresses that were of no use when they were last tried.
+// Without it, each message for a host whose first address is unreachable would
+// wait for a connection there before it goes to the second.
 type shunned struct {
 	mu    sync.Mutex
-	until map[netip.AddrPort]time.Time
+	until map[netip.AddrPort]time.Time // when it may be tried first again
 }
 
 func (s *shunned) add(a netip.AddrPort, now time.Time) {
@@ -42,13 +42,15 @@ func (s *shunned) remove(a netip.AddrPort) {
 	delete(s.until, a)
 }
 
+// has says whether a is to be tried last. When the time is over it says no once
+// in each shunTime, until the address is removed.
 func (s *shunned) has(a netip.AddrPort, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until, ok := s.until[a]
 	if ok && !now.Before(until) {
-		delete(s.until, a)
-		ok = false
+		s.until[a] = now.Add(shunTime)
+		return false
 	}
 	return ok
 }
