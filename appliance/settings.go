@@ -14,8 +14,10 @@ type Settings struct {
 	// The name of this server: EHLO name, certificate name and PTR record
 	// should all be it. Default: the host name of the machine.
 	Hostname string `hcl:"hostname,optional"`
-	// The directory of queue, keys and certificates: the one to keep.
-	// Default: $XDG_DATA_HOME/waxwing for a user, /data in the container image.
+	// The directory of queue, keys and certificates: the one to keep. Default:
+	// $WAXWING_DATA_DIR, which is /data in the container image; else
+	// /var/lib/waxwing for root, and $XDG_DATA_HOME/waxwing or
+	// ~/.local/share/waxwing for others.
 	DataDir string `hcl:"data_dir,optional"`
 	// "live", or "capture": nothing leaves, everything is kept for viewing.
 	Mode string `hcl:"mode,optional"`

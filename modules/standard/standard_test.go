@@ -40,6 +40,9 @@ func TestRegistrations(t *testing.T) {
 			if r.Summary == "" || strings.HasSuffix(r.Summary, ".") || strings.Contains(r.Summary, "\n") {
 				t.Errorf("summary %q: one line without a full stop", r.Summary)
 			}
+			if word, _, _ := strings.Cut(r.Summary, " "); word != strings.ToLower(word) && word != strings.ToUpper(word) {
+				t.Errorf("summary %q: it begins with a small letter, as in a list", r.Summary)
+			}
 			if !strings.Contains(r.Example, string(r.Kind)+` "`+r.Name+`"`) {
 				t.Errorf("the example does not show the type:\n%s", r.Example)
 			}

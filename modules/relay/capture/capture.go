@@ -36,7 +36,7 @@ func init() {
 	appliance.Register(appliance.Registration{
 		Kind:    appliance.KindRelay,
 		Name:    "capture",
-		Summary: "keep mail for people to look at, send nothing",
+		Summary: "keeps mail for people to look at, and sends nothing",
 		Example: `relay "capture" "dev" {
   keep = 1000
 }

@@ -16,7 +16,7 @@ func init() {
 	appliance.Register(appliance.Registration{
 		Kind:    appliance.KindRelay,
 		Name:    "discard",
-		Summary: "throw mail away",
+		Summary: "throws mail away",
 		Example: `relay "discard" "nowhere" {}
 `,
 		New: func() appliance.Module { return New() },

@@ -42,7 +42,7 @@ func init() {
 	appliance.Register(appliance.Registration{
 		Kind:    appliance.KindRelay,
 		Name:    "mx",
-		Summary: "deliver to the mail exchangers of the recipient's domain",
+		Summary: "delivers to the mail exchangers of the recipient's domain",
 		Example: `relay "mx" "internet" {
   tls         = "opportunistic"
   ip_versions = ["ipv4", "ipv6"]

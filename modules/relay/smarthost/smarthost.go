@@ -45,7 +45,7 @@ func init() {
 	appliance.Register(appliance.Registration{
 		Kind:    appliance.KindRelay,
 		Name:    "smarthost",
-		Summary: "hand all mail to one server that delivers it further",
+		Summary: "hands all mail to one server that delivers it further",
 		Example: `relay "smarthost" "provider" {
   address  = "smtp.example.net:587"
   username = "app@example.com"

@@ -22,7 +22,7 @@ func init() {
 	appliance.Register(appliance.Registration{
 		Kind:    appliance.KindStore,
 		Name:    "disk",
-		Summary: "Keeps queue, keys and certificates in a directory of this machine",
+		Summary: "keeps queue, keys and certificates in a directory of this machine",
 		Example: `store "disk" "main" {
   path = "/data"
 }
@@ -35,8 +35,8 @@ func init() {
 type Store struct {
 	// The directory for queue, keys and certificates: the one to keep and to
 	// back up. Only one server can use it at a time. It must belong to the
-	// user that waxwing runs as, and must not be writable for everybody.
-	// Default: data_dir.
+	// user that waxwing runs as, or be a volume that root hands to that user,
+	// and must not be writable for everybody. Default: data_dir.
 	Path string `hcl:"path,optional"`
 
 	fs      vfs.FS // what tests exchange; nil is the file system of the machine

@@ -20,7 +20,7 @@ func init() {
 	appliance.Register(appliance.Registration{
 		Kind:    appliance.KindStore,
 		Name:    "memory",
-		Summary: "Keeps everything in memory and forgets it on stop: for tests and demonstrations",
+		Summary: "keeps everything in memory and forgets it on stop: for tests and demonstrations",
 		Example: `store "memory" "trial" {
   max_size = "256MiB"
 }
