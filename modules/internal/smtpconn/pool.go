@@ -149,7 +149,7 @@ func (p *Pool) over(ctx context.Context, t Target, m *mail, todo []int, outcomes
 	}
 	c, err := p.dial(ctx, t)
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !asFailure(err).Stop {
 			p.shunned.add(t.Addr, time.Now())
 		}
 		return err

@@ -90,3 +90,18 @@ func TestShunLoop(t *testing.T) {
 		t.Errorf("%d connections, two wanted", n)
 	}
 }
+
+// TestShunNotSelf: a server that turns out to be ourselves ends every attempt;
+// what stands behind it would send the message back.
+func TestShunNotSelf(t *testing.T) {
+	const self = "S: 220 mx.test\nC= EHLO client.test\nS: 250 client.test\nHANG"
+	s := serve(t, self, self)
+	var dials atomic.Int32
+	p := pool(t, countDials(&dials), func(c *Config) { c.RefuseSelf = true })
+	for range 2 {
+		check(t, p.Deliver(t.Context(), envelope("one@b.test"), simple, targets(s.target(), nobody)), "554 5.4.6")
+	}
+	if n := dials.Load(); n != 0 {
+		t.Errorf("%d connections to what stands behind it", n)
+	}
+}
