@@ -106,6 +106,9 @@ func names[T any](refs []Ref[T]) []string {
 // Log writes the posture, a line for each listener and pipeline.
 func (p Posture) Log(log *zap.Logger) {
 	log.Info("appliance", zap.String("hostname", p.Hostname), zap.String("data_dir", p.DataDir), zap.String("mode", p.Mode))
+	if p.Mode == ModeCapture {
+		log.Warn("nothing leaves this machine: mail is taken, answered 250, and kept for people to look at", zap.String("mode", p.Mode))
+	}
 	for _, l := range p.Listeners {
 		log.Info("listening", zap.String("listener", l.Addr), zap.String("type", l.Type),
 			zap.Strings("on", l.Addresses), zap.String("pipeline", l.Pipeline))
