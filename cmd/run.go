@@ -22,8 +22,8 @@ func (p *program) runCommand() *cobra.Command {
 It stays in the foreground and logs to standard error: as lines for people on a terminal, as JSON otherwise.
 
 SIGHUP reads the configuration again; if it does not load, nothing changes. SIGTERM and SIGINT end the server:
-transactions and deliveries that had begun may finish until --shutdown-timeout is over. A second signal ends it
-at once. No message that was answered 250 is lost either way.`,
+transactions and deliveries that had begun may finish until --shutdown-timeout is over. Another signal, at least a
+second later, ends it at once. No message that was answered 250 is lost either way.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			name, err := p.configFile()
