@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"math"
 	"net/netip"
 	"sync"
 
@@ -11,9 +12,20 @@ import (
 type crowd struct {
 	maxTotal, maxPerIP int // 0 is no limit
 
-	mu    sync.Mutex
-	all   map[*session]struct{}
-	perIP map[netip.Prefix]int
+	mu      sync.Mutex
+	all     map[*session]struct{}
+	perIP   map[netip.Prefix]int
+	ceiling int // the first file descriptor that no client may have, 0 is none
+}
+
+// maxReserve is how many file descriptors are kept back from clients, whatever
+// the limits of connections are: the queue and deliveries need some, and mail
+// that was accepted goes before mail that was not.
+const maxReserve = 256
+
+// ceilingBelow is limit less the reserve, which is a quarter of a low limit.
+func ceilingBelow(limit uint64) int {
+	return int(min(limit-min(limit/4, maxReserve), math.MaxInt32))
 }
 
 // enter adds a session, or says why not.
@@ -22,6 +34,10 @@ func (c *crowd) enter(s *session) *appliance.Reply {
 	defer c.mu.Unlock()
 	if c.all == nil {
 		c.all, c.perIP = make(map[*session]struct{}), make(map[netip.Prefix]int)
+		c.ceiling = descriptorCeiling()
+	}
+	if beyond(s.wire.raw, c.ceiling) {
+		return errCrowded
 	}
 	if c.maxTotal > 0 && len(c.all) >= c.maxTotal {
 		return errCrowded

@@ -36,7 +36,8 @@
 //
 // # Limits
 //
-// Connections (421), connections of one address (421; an IPv6 /64 is one
+// Connections (421; also those that would take the last file descriptors of
+// the process, which the queue and deliveries need), connections of one address (421; an IPv6 /64 is one
 // address), recipients (452), octets of a command line (500), of a message
 // (552), errors and idle commands on one connection (421 4.7.0, after a delay
 // that grows), the time to send one command line, the time between two octets
