@@ -45,8 +45,9 @@ type process struct {
 	t      *testing.T
 	config string
 	dir    string
-	submit string // STARTTLS and AUTH
-	tls    string // implicit TLS
+	submit string   // STARTTLS and AUTH
+	tls    string   // implicit TLS
+	wrap   []string // a command that runs the server
 	cmd    *exec.Cmd
 	log    lockedBuffer
 }
@@ -121,6 +122,22 @@ func smarthost(address string) string {
 	return fmt.Sprintf("relay \"smarthost\" \"out\" {\n  address = %q\n  tls = \"none\"\n}", address)
 }
 
+// setting exchanges one setting in the configuration for another.
+func (p *process) setting(old, replacement string) {
+	p.t.Helper()
+	src, err := os.ReadFile(p.config)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if !bytes.Contains(src, []byte(old)) {
+		p.t.Fatalf("the configuration has no %q", old)
+	}
+	src = bytes.Replace(src, []byte(old), []byte(replacement), 1)
+	if err := os.WriteFile(p.config, src, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 func freeAddress(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -132,7 +149,8 @@ func freeAddress(t *testing.T) string {
 
 func (p *process) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(binary, "run", "--config", p.config)
+	args := append(append([]string(nil), p.wrap...), binary, "run", "--config", p.config)
+	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Env = append(os.Environ(), "APP_PASSWORD="+password)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
