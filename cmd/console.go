@@ -108,9 +108,13 @@ func consoleValue(v any) string {
 		return strings.Join(all, ",")
 	}
 	text := fmt.Sprint(v)
-	quoted := strconv.Quote(text)
-	if text == "" || quoted != `"`+text+`"` || strings.ContainsAny(text, " =,") {
-		return quoted
+	switch {
+	case text != "" && !needsEscapes(text) && !strings.ContainsAny(text, " =,"):
+		return text
+	case needsEscapes(text) && !needsEscapes(strings.ReplaceAll(text, `"`, "")) && !strings.Contains(text, "`"):
+		return "`" + text + "`" // only for its quotes
 	}
-	return text
+	return strconv.Quote(text)
 }
+
+func needsEscapes(text string) bool { return strconv.Quote(text) != `"`+text+`"` }

@@ -27,6 +27,7 @@ func TestConsole(t *testing.T) {
 		{"duration", []zap.Field{zap.Duration("within", 30*time.Second)}, "  within=30s"},
 		{"lists", []zap.Field{zap.Strings("names", []string{"a", "b c"}), zap.Strings("checks", nil)}, `  names=a,"b c" checks=none`},
 		{"error", []zap.Field{zap.Error(errors.New("it broke"))}, `  error="it broke"`},
+		{"quotes", []zap.Field{zap.String("error", `unknown block "x"`), zap.String("both", "\"`")}, "  error=`unknown block \"x\"` both=" + `"\"` + "`" + `"`},
 		{"a stranger's text", []zap.Field{zap.String("helo", "x\r\n12:00:00 ERROR \x1b[2J\u202e")}, `  helo="x\r\n12:00:00 ERROR \x1b[2J\u202e"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

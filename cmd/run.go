@@ -11,6 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/admin"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -72,7 +75,7 @@ func (s *server) attend(ctx context.Context, hangup <-chan os.Signal) {
 		select {
 		case <-hangup:
 			s.tell(notifyReloading())
-			s.hangup(ctx)
+			_, _ = s.Reload(ctx, false) // the log has all there is to say
 			s.tell(notifyReady)
 		case <-s.Asked():
 			return
@@ -82,11 +85,20 @@ func (s *server) attend(ctx context.Context, hangup <-chan os.Signal) {
 	}
 }
 
-// hangup is a reload that has nobody to answer but the log.
-func (s *server) hangup(ctx context.Context) {
-	done, err := s.Reload(ctx, false)
+// logReload says what a reload has changed, and anew who may send where, or
+// why it has changed nothing.
+func (s *server) logReload(done admin.Reloaded, err error) {
 	if err == nil {
-		s.log.Info("reloaded", zap.Int("instances", len(done.Steps)), zap.Strings("notes", done.Notes))
+		changes := 0
+		for _, step := range done.Steps {
+			if step.Action != appliance.ActionKeep {
+				changes++
+			}
+		}
+		s.log.Info("reloaded", zap.Int("changes", changes), zap.Int("kept", len(done.Steps)-changes), zap.Strings("notes", done.Notes))
+		if changes > 0 {
+			s.Posture().Log(s.log.Logger)
+		}
 		return
 	}
 	ds := diagnosticsOf(err)

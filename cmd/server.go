@@ -99,8 +99,16 @@ func (s *server) Asked() <-chan struct{} { return s.asked }
 
 // Reload goes from the running configuration to the one that Source gives
 // now. If that does not load or does not start, nothing changes. With plan,
-// nothing changes either way.
+// nothing changes either way. The log tells what came of it, whoever asked.
 func (s *server) Reload(ctx context.Context, plan bool) (admin.Reloaded, error) {
+	done, err := s.reload(ctx, plan)
+	if !plan {
+		s.logReload(done, err)
+	}
+	return done, err
+}
+
+func (s *server) reload(ctx context.Context, plan bool) (admin.Reloaded, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var done admin.Reloaded
