@@ -3,6 +3,7 @@
 //	go run ./bench                  # everything, about two minutes
 //	go run ./bench -only rate       # messages/s, DKIM on and off
 //	go run ./bench -only memory     # peak RSS with 200 messages of 5 MiB to a slow sink
+//	go run ./bench -only queue      # 20,000 messages for a next hop that is down, a restart, and the drain
 //
 // It builds the waxwing binary, starts it on loopback ports with a data
 // directory on a real disk, and runs load and sink in its own process. In the
@@ -35,7 +36,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.only, "only", "", `"rate" or "memory"; everything if empty`)
+	flag.StringVar(&o.only, "only", "", `"rate", "memory" or "queue"; everything if empty`)
 	flag.IntVar(&o.messages, "n", 5000, "messages per rate measurement")
 	flag.IntVar(&o.clients, "clients", 50, "concurrent clients of the rate measurement")
 	flag.IntVar(&o.size, "size", 4096, "octets per message of the rate measurement")
@@ -55,13 +56,15 @@ func run(o options) error {
 	fmt.Printf("%s, %d CPUs, %s/%s, GOMAXPROCS %d\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
 	switch o.only {
 	case "":
-		return errors.Join(rates(o, bin), memory(o, bin))
+		return errors.Join(rates(o, bin), memory(o, bin), backlog(o, bin))
 	case "rate":
 		return rates(o, bin)
 	case "memory":
 		return memory(o, bin)
+	case "queue":
+		return backlog(o, bin)
 	}
-	return fmt.Errorf("-only %q: write rate or memory", o.only)
+	return fmt.Errorf("-only %q: write rate, memory or queue", o.only)
 }
 
 // rates measures messages/s, first of load and sink alone, then through

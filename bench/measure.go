@@ -1,8 +1,8 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -90,27 +90,13 @@ func through(o options, bin string, signed bool, c *counter, messages, clients, 
 
 // load submits the messages and waits until the sink has them all.
 func load(c *counter, to appliancetest.SubmitConfig, messages, clients, size int) (figures, error) {
-	to.Timeout = drainTime
-	data := appliancetest.Message("app@example.com", "someone@example.net", "bench", size)
-	var left atomic.Int64
-	left.Store(int64(messages))
-	var wg sync.WaitGroup
-	errs := make(chan error, clients)
 	begin := time.Now()
-	for range clients {
-		wg.Go(func() { errs <- submit(to, &left, data) })
+	if err := submitAll(to, messages, clients, size); err != nil {
+		return figures{}, err
 	}
-	wg.Wait()
 	accepted := time.Since(begin)
-	for range clients {
-		if err := <-errs; err != nil {
-			return figures{}, err
-		}
-	}
-	select {
-	case <-c.done:
-	case <-time.After(drainTime):
-		return figures{}, fmt.Errorf("%d of %d messages arrived within %v", c.n.Load(), messages, drainTime)
+	if err := c.wait(); err != nil {
+		return figures{}, err
 	}
 	delivered := time.Since(begin)
 	return figures{
@@ -118,6 +104,33 @@ func load(c *counter, to appliancetest.SubmitConfig, messages, clients, size int
 		delivered: float64(messages) / delivered.Seconds(),
 		count:     int(c.n.Load()),
 	}, nil
+}
+
+// wait waits until the sink has them all.
+func (c *counter) wait() error {
+	select {
+	case <-c.done:
+		return nil
+	case <-time.After(drainTime):
+		return fmt.Errorf("%d of %d messages arrived within %v", c.n.Load(), c.want, drainTime)
+	}
+}
+
+// submitAll returns when all messages have been answered 250.
+func submitAll(to appliancetest.SubmitConfig, messages, clients, size int) error {
+	to.Timeout = drainTime
+	data := appliancetest.Message("app@example.com", "someone@example.net", "bench", size)
+	var left atomic.Int64
+	left.Store(int64(messages))
+	errs := make(chan error, clients)
+	for range clients {
+		go func() { errs <- submit(to, &left, data) }()
+	}
+	var err error
+	for range clients {
+		err = errors.Join(err, <-errs)
+	}
+	return err
 }
 
 // submit is one client.

@@ -15,6 +15,7 @@ import (
 
 // server is a waxwing process.
 type server struct {
+	bin     string
 	cmd     *exec.Cmd
 	address string
 	dir     string
@@ -39,7 +40,7 @@ const configuration = `
 hostname = "bench.example.com"
 data_dir = %q
 
-log { level = "warn" }
+log { level = "error" }
 limits { max_connections_per_ip = 1000 }
 
 listener "submission" "in" {
@@ -73,17 +74,24 @@ func startServer(dir, bin, sink string, signed bool) (*server, error) {
 	if signed {
 		signer, signers = `signer "dkim" "example" { domains = ["example.com"] }`, "signers = [signer.example]"
 	}
-	file := filepath.Join(data, "mail.hcl")
 	text := fmt.Sprintf(configuration, data, address, sink, signer, signers)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	s := &server{bin: bin, address: address, dir: data}
+	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: exec.Command(bin, "run", "--config", file), address: address, dir: data}
+	return s, s.start()
+}
+
+func (s *server) config() string { return filepath.Join(s.dir, "mail.hcl") }
+
+// start starts the process and waits until it listens.
+func (s *server) start() error {
+	s.cmd = exec.Command(s.bin, "run", "--config", s.config())
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.wait()
+	return s.wait()
 }
 
 func freePort() (string, error) {
@@ -95,26 +103,38 @@ func freePort() (string, error) {
 }
 
 func (s *server) wait() error {
-	for range 200 {
+	for range 2000 {
 		if c, err := net.Dial("tcp", s.address); err == nil {
 			return c.Close()
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
 	s.stop()
 	return errors.New("waxwing did not begin to listen within 10 s")
 }
 
-func (s *server) stop() {
+// end ends the process and leaves its data.
+func (s *server) end() {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
 	if err := s.cmd.Wait(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: waxwing:", err)
 	}
+}
+
+func (s *server) stop() {
+	s.end()
 	if err := os.RemoveAll(s.dir); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
+}
+
+// run runs a command of the program against the server.
+func (s *server) run(args ...string) error {
+	cmd := exec.Command(s.bin, append(args, "--config", s.config())...)
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
 }
 
 func (s *server) proc(name string) (string, error) {
