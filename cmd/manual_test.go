@@ -164,6 +164,29 @@ func TestManualLinks(t *testing.T) {
 	}
 }
 
+var declaration = regexp.MustCompile("\\[`([A-Za-z]+)`\\]\\(([^)]+\\.go)\\)")
+
+// TestManualDeclarations: a link that names a function leads to the file that
+// declares it.
+func TestManualDeclarations(t *testing.T) {
+	found := 0
+	for _, name := range manual(t) {
+		for _, m := range declaration.FindAllStringSubmatch(read(t, name), -1) {
+			found++
+			source, err := os.ReadFile(filepath.Join(filepath.Dir(name), m[2]))
+			if err != nil {
+				continue // TestManualLinks says so
+			}
+			if !regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type )` + m[1] + `\b`).Match(source) {
+				t.Errorf("%s: %s does not declare %s", name, m[2], m[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("found only %d", found)
+	}
+}
+
 var notInAnchor = regexp.MustCompile(`[^\pL\pN _-]`)
 
 // headings returns the anchors of the headings of a file, as GitHub makes them.
@@ -180,9 +203,10 @@ func headings(t *testing.T, name string) []string {
 }
 
 var (
-	command = regexp.MustCompile(`(?m)(?:^\$ (?:[A-Z_]+=\S+ )?|\| |\bexec \S+ )(?:\S*/)?waxwing ([^\n|#>]*)`)
-	inline  = regexp.MustCompile("`(?:\\./)?waxwing ([a-z][^`]*)`")
-	flag    = regexp.MustCompile(`(?:^| )(--[a-z-]+|-[a-z])\b`)
+	command     = regexp.MustCompile(`(?m)(?:^\$ (?:[A-Z_]+=\S+ )?|\| |\bexec \S+ )(?:\S*/)?waxwing ([^\n|#>]*)`)
+	inline      = regexp.MustCompile("`(?:\\./)?waxwing ([a-z][^`]*)`")
+	unitCommand = regexp.MustCompile(`(?m)^Exec[A-Za-z]*=/usr/bin/waxwing (.*)$`)
+	flag        = regexp.MustCompile(`(?:^| )(--[a-z-]+|-[a-z])\b`)
 )
 
 // TestManualCommands asks for the help of every command that the manual
@@ -200,6 +224,11 @@ func TestManualCommands(t *testing.T) {
 			found++
 			checkCommand(t, name, m[1])
 		}
+	}
+	unit := "../examples/waxwing.service"
+	for _, m := range unitCommand.FindAllStringSubmatch(read(t, unit), -1) {
+		found++
+		checkCommand(t, unit, m[1])
 	}
 	if found < 30 {
 		t.Errorf("found only %d commands", found)
