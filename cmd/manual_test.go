@@ -166,7 +166,7 @@ func TestManualLinks(t *testing.T) {
 
 var declaration = regexp.MustCompile("\\[`([A-Za-z]+)`\\]\\(([^)]+\\.go)\\)")
 
-// TestManualDeclarations: a link that names a function leads to the file that
+// TestManualDeclarations: a link that names a function, a type or a package leads to the file that
 // declares it.
 func TestManualDeclarations(t *testing.T) {
 	found := 0
@@ -177,7 +177,7 @@ func TestManualDeclarations(t *testing.T) {
 			if err != nil {
 				continue // TestManualLinks says so
 			}
-			if !regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type )` + m[1] + `\b`).Match(source) {
+			if !regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type |package )` + m[1] + `\b`).Match(source) {
 				t.Errorf("%s: %s does not declare %s", name, m[2], m[1])
 			}
 		}
