@@ -164,10 +164,24 @@ func TestManualLinks(t *testing.T) {
 	}
 }
 
+// TestManualComplete: every page can be found from the README.
+func TestManualComplete(t *testing.T) {
+	readme := read(t, "../README.md")
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("found %d pages, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		if !strings.Contains(readme, "](docs/"+filepath.Base(page)+")") {
+			t.Errorf("README.md has no link to %s", page)
+		}
+	}
+}
+
 var declaration = regexp.MustCompile("\\[`([A-Za-z]+)`\\]\\(([^)]+\\.go)\\)")
 
-// TestManualDeclarations: a link that names a function, a type or a package leads to the file that
-// declares it.
+// TestManualDeclarations: a link that names a function, a type or a package
+// leads to the file that declares it.
 func TestManualDeclarations(t *testing.T) {
 	found := 0
 	for _, name := range manual(t) {
