@@ -30,9 +30,6 @@ func (s *server) endpoints(set appliance.Settings, oldAdmin, oldMetrics *endpoin
 		Appliance: s.appliance, Reload: s.Reload, Events: s.events, Version: s.version, Log: s.log.Named("admin"),
 		Stop: func() { s.ask.Do(func() { close(s.asked) }) },
 	}
-	if err := admin.CheckSettings(set.Admin); err != nil {
-		return nil, nil, err
-	}
 	a, err = openEndpoint("admin.address", admin.Address(set), oldAdmin, func() *admin.Server { return admin.New(o, set.Admin.Token) })
 	if err != nil {
 		return nil, nil, err

@@ -5,8 +5,8 @@
 //
 // The unix socket has mode 0600: who may open it is decided by the file
 // system, and there is nothing else to configure. A TCP address needs a
-// bearer token, which every request carries; without one the server does not
-// load ([CheckSettings]).
+// bearer token, which every request carries; without one of at least
+// 16 octets the configuration does not load.
 //
 // No browser has any business here. A request is refused with 403 when it
 // carries Origin or a Sec-Fetch field, or, on TCP, when its Host is neither an

@@ -13,32 +13,6 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
-// minToken is the shortest token accepted, in octets: 16 random ones cannot
-// be guessed, however they are written down.
-const minToken = 16
-
-// CheckSettings says what is wrong with the admin block: a TCP address needs a
-// token. The error is an [appliance.AttrError].
-func CheckSettings(s appliance.AdminSettings) error {
-	network, rest := appliance.SplitNetwork(s.Address)
-	if s.Address == "" || network == "unix" {
-		if s.Address != "" && !filepath.IsAbs(rest) {
-			return &appliance.AttrError{Attr: "admin.address", Msg: fmt.Sprintf(`%q: write the whole path, as in "unix:/run/waxwing/admin.sock"`, s.Address)}
-		}
-		return nil
-	}
-	if _, _, err := net.SplitHostPort(rest); err != nil {
-		return &appliance.AttrError{Attr: "admin.address", Msg: fmt.Sprintf(`%q is no address; write "unix:/run/waxwing/admin.sock" or "127.0.0.1:8026"`, s.Address)}
-	}
-	switch n := len(s.Token.Reveal()); {
-	case n == 0:
-		return &appliance.AttrError{Attr: "admin.token", Msg: `is needed for a TCP address: write token = env("WAXWING_ADMIN_TOKEN"), or use the unix socket`}
-	case n < minToken:
-		return &appliance.AttrError{Attr: "admin.token", Msg: fmt.Sprintf("has %d characters, which can be guessed: use at least %d, such as the output of openssl rand -hex 16", n, minToken)}
-	}
-	return nil
-}
-
 // Address is where the server of these settings is reached: as configured, or
 // admin.sock in the data directory.
 func Address(s appliance.Settings) string {

@@ -1,14 +1,12 @@
 package admin_test
 
 import (
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/admin"
 )
 
@@ -86,33 +84,5 @@ func TestListenRefuses(t *testing.T) {
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
 		t.Errorf("the file was touched: %q, %v", b, err)
-	}
-}
-
-func TestCheckSettings(t *testing.T) {
-	for _, c := range []struct{ address, token, attr string }{
-		{"", "", ""},
-		{"unix:/run/waxwing/admin.sock", "", ""},
-		{"unix:admin.sock", "", "admin.address"},
-		{"127.0.0.1:8026", "", "admin.token"},
-		{"127.0.0.1:8026", "short", "admin.token"},
-		{"127.0.0.1:8026", token, ""},
-		{"localhost", token, "admin.address"},
-	} {
-		s := appliance.AdminSettings{Address: c.address}
-		if c.token != "" {
-			s.Token = appliance.NewSecret(c.token)
-		}
-		err := admin.CheckSettings(s)
-		attr := ""
-		if e, ok := errors.AsType[*appliance.AttrError](err); ok {
-			attr = e.Attr
-		}
-		if attr != c.attr || (err == nil) != (c.attr == "") {
-			t.Errorf("%+v: %v", c, err)
-		}
-		if err != nil && c.token != "" && strings.Contains(err.Error(), c.token) {
-			t.Errorf("the token is in the error: %v", err)
-		}
 	}
 }

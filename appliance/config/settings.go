@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -95,10 +96,7 @@ func checkSettings(s *appliance.Settings) []appliance.AttrError {
 		oneOf("log.redact", what, "address")
 	}
 	checkAddress(report, "metrics.address", s.Metrics.Address)
-	checkAddress(report, "admin.address", s.Admin.Address)
-	if a := s.Admin.Address; a != "" && !strings.HasPrefix(a, "unix:") && s.Admin.Token.Reveal() == "" {
-		report("admin.address", "Everybody who reaches %s could change the queue: write a token as well, token = env(\"ADMIN_TOKEN\"), or use \"unix:/path\".", a)
-	}
+	checkAdmin(report, &s.Admin)
 	checkLimits(report, &s.Limits)
 	checkQueue(report, &s.Queue)
 	return all
@@ -118,6 +116,26 @@ func checkAddress(report reporter, attr, address string) {
 	}
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 		report(attr, "%q is not an address to listen on. Write \"127.0.0.1:9090\" or \"unix:/path\".", address)
+	}
+}
+
+// minToken is the shortest token accepted, in octets: 16 random ones cannot be
+// guessed, however they are written down.
+const minToken = 16
+
+// checkAdmin sees to it that nobody gives orders who was not given the means:
+// a unix socket belongs to the user of the server, a TCP address needs a token.
+func checkAdmin(report reporter, a *appliance.AdminSettings) {
+	checkAddress(report, "admin.address", a.Address)
+	path, unix := strings.CutPrefix(a.Address, "unix:")
+	switch n := len(a.Token.Reveal()); {
+	case unix && path != "" && !filepath.IsAbs(path):
+		report("admin.address", "%q depends on where the server was started: write the whole path, as in \"unix:/run/waxwing/admin.sock\".", a.Address)
+	case unix, a.Address == "":
+	case n == 0:
+		report("admin.address", "Everybody who reaches %s could change the queue: write a token as well, token = env(\"ADMIN_TOKEN\"), or use \"unix:/path\".", a.Address)
+	case n < minToken:
+		report("admin.token", "It has %d characters and could be guessed: use at least %d, such as the output of \"openssl rand -hex 16\".", n, minToken)
 	}
 }
 

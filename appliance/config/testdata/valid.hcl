@@ -2,7 +2,7 @@
 hostname = env("MAIL_HOSTNAME", "mail.example.com")
 log     { level = "info"  format = "json"  redact = ["address"] }
 metrics { address = "127.0.0.1:9090" }
-admin   { address = "127.0.0.1:9091"  token = env("PASSWORD") }
+admin   { address = "127.0.0.1:9091"  token = env("ADMIN_TOKEN", "0123456789abcdef") }
 limits  { max_message_size = "64MiB"  max_recipients = env("NUMBER_OF_RECIPIENTS", "200") }
 queue {
   retry      = "1m, 1h*"
