@@ -15,16 +15,17 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 )
 
-// mxRelay delivers to mail exchangers on loopback that a DNS server of the
-// test knows, and loses patience in seconds.
-const mxRelay = `
-resolver = %q
-
-queue {
+// mxQueue loses patience in seconds.
+const mxQueue = `queue {
   retry      = "1s*"
   lifetime   = "3s"
   warn_after = "1500ms"
-}
+}`
+
+// mxRelay delivers to mail exchangers on loopback that a DNS server of the
+// test knows.
+const mxRelay = `
+resolver = %q
 
 relay "mx" "out" {
   port           = %s
@@ -40,6 +41,7 @@ func newMX(t *testing.T, z zone, got func(*appliancetest.SinkMessage) string) *p
 		t.Fatal(err)
 	}
 	p := newProcess(t, fmt.Sprintf(mxRelay, z.serve(t), port))
+	p.setting("queue { concurrency = 20 }", mxQueue)
 	p.start()
 	return p
 }
