@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -117,9 +118,19 @@ func newServer(o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          zap.NewStdLog(o.Log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
+		ErrorLog:          warnings(o.Log),
 	}
 	return s
+}
+
+// warnings is where net/http tells of panics and of connections that it cannot
+// accept.
+func warnings(l *zap.Logger) *log.Logger {
+	std, err := zap.NewStdLogAt(l, zap.WarnLevel)
+	if err != nil {
+		panic(err) // there is such a level
+	}
+	return std
 }
 
 // SetToken exchanges the token.
