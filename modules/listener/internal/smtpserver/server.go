@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -88,6 +89,7 @@ func (s *Server) Start(context.Context) error {
 	}
 	s.serve(l)
 	s.log.Info("listening", zap.Stringer("address", l.Addr()))
+	s.warnOfGateway(os.DirFS("/"))
 	return nil
 }
 

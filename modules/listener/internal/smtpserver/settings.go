@@ -20,7 +20,9 @@ type Settings struct {
 	// of the file; without any, a self-signed certificate.
 	TLS appliance.Ref[appliance.Certificates] `hcl:"tls,optional,only"`
 	// Networks whose clients may send to any recipient without logging in:
-	// "10.0.0.0/24", "2001:db8::/48" or single addresses. Default: none.
+	// "10.0.0.0/24", "2001:db8::/48" or single addresses. Not one that holds
+	// the gateway of a container, such as 172.17.0.1: with Docker strangers can
+	// seem to come from there. Default: none.
 	Trusted []string `hcl:"trusted,optional"`
 	// How long a client may take for one command, and to pause within a
 	// message. Default 5m, which is what RFC 5321, section 4.5.3.2.7 asks for.
