@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -44,7 +43,7 @@ func (t *table) write(w io.Writer) error {
 // direction of the text: some of what is printed was written by strangers.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError {
+		if isDeceptive(r) || r == utf8.RuneError {
 			return '·'
 		}
 		return r
