@@ -55,6 +55,8 @@ func readConfig(name string) ([]byte, error) {
 		return nil, &exitError{exitConfig, fmt.Errorf("there is no configuration file %s: create it, or name another with --config or $%s", name, envConfig)}
 	case err != nil:
 		return nil, &exitError{exitConfig, err}
+	case fi.IsDir():
+		return nil, &exitError{exitConfig, fmt.Errorf("%s is a directory; Docker makes one when the file that is to be mounted there is missing", name)}
 	case !fi.Mode().IsRegular():
 		return nil, &exitError{exitConfig, fmt.Errorf("%s is no regular file", name)}
 	case fi.Size() > maxConfig:
@@ -62,7 +64,7 @@ func readConfig(name string) ([]byte, error) {
 	}
 	src, err := os.ReadFile(name)
 	if err != nil {
-		return nil, &exitError{exitConfig, fmt.Errorf("%w: let the user that runs waxwing read it", err)}
+		return nil, &exitError{exitConfig, fmt.Errorf("%w: let user %d, as which waxwing runs, read it", err, os.Geteuid())}
 	}
 	return src, nil
 }

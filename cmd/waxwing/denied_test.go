@@ -117,7 +117,7 @@ func TestDenied(t *testing.T) {
 			[]string{"user 65534", "run install -d -m 0700 -o 65534 " + theirs + "/data"}},
 		{"a secret that cannot be read", fmt.Sprintf(tenantConfiguration, data, fmt.Sprintf("file(%q)", secret), "127.0.0.1:0"), 0o644, 3,
 			[]string{"line 5", secret, "permission denied"}},
-		{"a configuration that cannot be read", "", 0o600, 3, []string{"permission denied", "let the user that runs waxwing read it"}},
+		{"a configuration that cannot be read", "", 0o600, 3, []string{"permission denied", "let user 65534, as which waxwing runs, read it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			config := n.file("mail.hcl", tt.config, tt.mode)
