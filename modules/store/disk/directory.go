@@ -46,11 +46,8 @@ func (l *dirLock) release() error {
 // lockDirectory checks the directory, locks it and looks at its version. It
 // changes nothing in a directory that is in use or of a newer version.
 func (s *Store) lockDirectory() (*dirLock, error) {
-	if err := s.files.makeDirs(s.dir); errors.Is(err, fs.ErrPermission) {
-		us := os.Geteuid()
-		return nil, fmt.Errorf("it is not there, and user %d, as which waxwing runs, may not make it: run install -d -m 0700 -o %d %s", us, us, s.dir)
-	} else if err != nil {
-		return nil, err
+	if err := s.files.makeDirs(s.dir); err != nil {
+		return nil, advise(s.dir, err)
 	}
 	if vfs.Root(s.fs) != vfs.Default {
 		return s.lockInMemory()
@@ -61,7 +58,7 @@ func (s *Store) lockDirectory() (*dirLock, error) {
 	name := s.sub(lockName)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, advise(s.dir, err)
 	}
 	l := &dirLock{f}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
@@ -75,6 +72,18 @@ func (s *Store) lockDirectory() (*dirLock, error) {
 		return nil, errors.Join(err, l.release())
 	}
 	return l, nil
+}
+
+// advise adds to an error about the directory what to do about it.
+func advise(dir string, err error) error {
+	us := os.Geteuid()
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: mount a volume there that can be written, or name another directory with data_dir", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("user %d, as which waxwing runs, may not make it or write there: run install -d -m 0700 -o %d %s", us, us, dir)
+	}
+	return err
 }
 
 func (s *Store) lockInMemory() (*dirLock, error) {

@@ -1,7 +1,11 @@
 package disk
 
 import (
+	"errors"
+	"io"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -37,5 +41,25 @@ func TestR10_Ownership(t *testing.T) {
 		if (err == nil) != (tt.refuse == "") || err != nil && !strings.Contains(err.Error(), tt.refuse) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.refuse)
 		}
+	}
+}
+
+// TestR10_Advice: what to do about a directory that cannot be used.
+func TestR10_Advice(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{syscall.EROFS, "mount a volume there"},
+		{syscall.EACCES, "run install -d -m 0700 -o"},
+		{io.ErrUnexpectedEOF, "unexpected EOF"},
+	} {
+		got := advise("/data", &os.PathError{Op: "open", Path: "/data/lock", Err: tt.err})
+		if !strings.Contains(got.Error(), tt.want) {
+			t.Errorf("%v: %v", tt.err, got)
+		}
+	}
+	if err := advise("/data", syscall.EROFS); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("%v hides what happened", err)
 	}
 }
