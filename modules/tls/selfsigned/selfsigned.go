@@ -111,11 +111,14 @@ func canonical(names []string) ([]string, error) {
 	return append(hosts, addrs...), nil
 }
 
-// Start implements appliance.Starter: it loads the certificate, or makes it.
+// Start implements appliance.Starter: it loads the certificate, or makes it,
+// and says at each start what nobody should find out from a client.
 func (s *SelfSigned) Start(ctx context.Context) error {
 	if err := s.refresh(ctx); err != nil {
 		return err
 	}
+	s.log.Info("this certificate is self-signed: clients that verify certificates refuse it; tls \"files\" serves one of an authority",
+		zap.Strings("names", s.names), zap.Time("not_after", s.current.Load().Leaf.NotAfter))
 	running, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() { s.keepFresh(running) })
