@@ -55,7 +55,9 @@ func newPost(t *testing.T, fsys vfs.FS, sink *appliancetest.Sink) *post {
 }
 
 // Acquire implements appliance.Router.
-func (p *post) Acquire(string) (*appliance.Pipeline, func(), bool) { return p.pipeline, func() {}, true }
+func (p *post) Acquire(string) (*appliance.Pipeline, func(), bool) {
+	return p.pipeline, func() {}, true
+}
 
 // stop stops everything, whether the disk works or not.
 func (p *post) stop() {
