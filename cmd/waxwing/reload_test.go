@@ -37,7 +37,7 @@ func TestReloadUnderLoad_R12(t *testing.T) {
 	for n := range warm {
 		r.reload(n)
 	}
-	before := r.settled(usage{})
+	before := r.lowest()
 
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -51,7 +51,11 @@ func TestReloadUnderLoad_R12(t *testing.T) {
 	wg.Wait()
 	until(t, time.Minute, "everything answered 250 has arrived", func() bool { return book.missing() == 0 })
 	r.reload(0)
-	after := r.settled(before)
+	var after usage
+	until(t, time.Minute, "there are as few goroutines and files as before", func() bool {
+		after = r.lowest()
+		return after.goroutines <= before.goroutines+5 && after.files <= before.files+5
+	})
 	t.Logf("%d sessions; before %+v, after %+v", r.sessions.Load(), before, after)
 	p.terminate()
 	report(t, book, 0)
@@ -155,7 +159,7 @@ func (r *reloader) reload(n int) {
 	})
 }
 
-// submit sends three messages over each of many connections. None may fail.
+// submit sends twenty messages over each of many connections. None may fail.
 func (r *reloader) submit(stop chan struct{}, book *ledger, client int) {
 	to := r.p.login()
 	if client%2 == 1 {
@@ -167,7 +171,7 @@ func (r *reloader) submit(stop chan struct{}, book *ledger, client int) {
 			return
 		default:
 		}
-		if err := r.session(to, book, client, 3*n); err != nil {
+		if err := r.session(to, book, client, 20*n); err != nil {
 			r.p.t.Errorf("client %d, session %d: %v", client, n, err)
 		}
 		r.sessions.Add(1)
@@ -180,7 +184,7 @@ func (r *reloader) session(to appliancetest.SubmitConfig, book *ledger, client, 
 		return err
 	}
 	defer c.Close()
-	for n := range 3 {
+	for n := range 20 {
 		s := fmt.Sprintf("ledger %d %d", client, first+n)
 		data := appliancetest.Message("app@example.com", "someone@example.net", s, 4096)
 		if _, err := c.Submit("app@example.com", []string{"someone@example.net"}, data); err != nil {
@@ -220,20 +224,15 @@ func (r *reloader) usage() (u usage) {
 	return u
 }
 
-// settled waits until what was replaced is gone: usage is not more than limit
-// and some, or does not change for a second if there is no limit.
-func (r *reloader) settled(limit usage) (u usage) {
-	t, since := r.p.t, time.Now()
-	until(t, time.Minute, "goroutines and files are few again", func() bool {
+// lowest is the least that the process holds within a second: what is on its
+// way out, and the questions themselves, come and go.
+func (r *reloader) lowest() usage {
+	low := r.usage()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Second); time.Now().Before(end); <-tick.C {
 		now := r.usage()
-		if limit != (usage{}) {
-			u = now
-			return now.goroutines <= limit.goroutines+5 && now.files <= limit.files+5
-		}
-		if now != u {
-			u, since = now, time.Now()
-		}
-		return time.Since(since) > time.Second
-	})
-	return u
+		low.goroutines, low.files = min(low.goroutines, now.goroutines), min(low.files, now.files)
+	}
+	return low
 }
