@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build -t waxwing .
-#   docker run -p 587:587 -e APP_PASSWORD -v ./mail.hcl:/etc/waxwing/mail.hcl:ro -v waxwing:/data waxwing
+#   docker run -p 587:587 -v ./mail.hcl:/etc/waxwing/mail.hcl -v waxwing:/data waxwing
 #
 # The image is the static binary, the CA certificates and two directories:
 # /etc/waxwing for the configuration, /data for everything to keep.

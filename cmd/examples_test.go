@@ -38,7 +38,7 @@ func TestExamples(t *testing.T) {
 	}
 	for _, name := range append(files, "../mail.hcl.example", "demo.hcl") {
 		text := read(t, name)
-		f, err := load(name, text)
+		f, err := load(name, strings.Replace(text, `password = ""`, `password = "a long one"`, 1))
 		if err != nil {
 			t.Errorf("%s:\n%v", name, err)
 			continue
@@ -62,7 +62,11 @@ func TestMailExampleOptions(t *testing.T) {
 	if n := len(option.FindAllString(text, -1)); n < 30 {
 		t.Fatalf("found %d lines of options", n)
 	}
-	if _, err := load("mail.hcl.example", option.ReplaceAllString(text, "$1$2")); err != nil {
+	text = option.ReplaceAllString(text, "$1$2")
+	if _, err := load("mail.hcl.example", text); err == nil || !strings.Contains(err.Error(), "write a long one") {
+		t.Errorf("without a password: %v", err)
+	}
+	if _, err := load("mail.hcl.example", strings.Replace(text, `password = ""`, `password = "a long one"`, 1)); err != nil {
 		t.Error(err)
 	}
 	if n := strings.Count(text, "<--"); n != 5 {

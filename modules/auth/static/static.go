@@ -123,7 +123,7 @@ func (u *User) verifier() (*password.Verifier, error) {
 		}
 		return v, nil
 	case u.Password.Reveal() == "":
-		return nil, blame("password of user %q is empty; set the variable or fill the file it comes from", u.Name)
+		return nil, blame("password of user %q is empty; write a long one, or set the variable or fill the file that it comes from", u.Name)
 	case len(u.Password.Reveal()) > password.MaxLength:
 		return nil, blame("password of user %q is longer than %d octets", u.Name, password.MaxLength)
 	}
