@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,7 +160,13 @@ func TestKept(t *testing.T) {
 // server runs, and a failure is tried again.
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := new(valuestest.Values)
+		var full atomic.Bool
+		v := &valuestest.Values{Fail: func(op, _ string) error {
+			if op == "put" && full.Load() {
+				return errors.New("disk full")
+			}
+			return nil
+		}}
 		s := start(t, v)
 		defer stop(t, s)
 		first := s.current.Load().Leaf
@@ -167,17 +174,12 @@ func TestRenewal(t *testing.T) {
 		if !s.current.Load().Leaf.Equal(first) {
 			t.Fatal("renewed too early")
 		}
-		v.Fail = func(op, _ string) error {
-			if op == "put" {
-				return errors.New("disk full")
-			}
-			return nil
-		}
+		full.Store(true)
 		time.Sleep(2 * checkEvery)
 		if !s.current.Load().Leaf.Equal(first) {
 			t.Fatal("a certificate that could not be kept is served")
 		}
-		v.Fail = nil
+		full.Store(false)
 		time.Sleep(checkEvery)
 		second := s.current.Load().Leaf
 		if second.Equal(first) || time.Until(second.NotAfter) < validity-checkEvery {
