@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -27,7 +28,10 @@ func (p *program) eventsCommand() *cobra.Command {
 				return err
 			}
 			for e, err := range events {
-				if err != nil && c.Context().Err() == nil {
+				if c.Context().Err() != nil {
+					return nil // Ctrl-C is how one stops looking
+				}
+				if err != nil {
 					return err
 				}
 				if err := p.showEvent(e); err != nil {
@@ -48,7 +52,8 @@ func (p *program) showEvent(e admin.Event) error {
 	if p.json {
 		return json.NewEncoder(p.out).Encode(e)
 	}
-	_, err := fmt.Fprintf(p.out, "%s %s %s\n", clock(e.Time), e.ID, printable(describe(e)))
+	id := cmp.Or(e.ID, "-") // an event before MAIL has none
+	_, err := fmt.Fprintf(p.out, "%s %s %s\n", clock(e.Time), id, printable(describe(e)))
 	return err
 }
 

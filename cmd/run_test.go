@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -159,6 +160,38 @@ func TestReloadMovesEndpoints(t *testing.T) {
 	s.configure(t, "log { format = \"console\" }")
 	if status, out := s.ask("reload", "--admin", next); status != 0 || !strings.Contains(out, "log.format takes effect when the server is restarted") {
 		t.Errorf("%d\n%s", status, out)
+	}
+}
+
+// TestEventsUntilInterrupted: events shows each event on a line, and ends in
+// good order when it is interrupted.
+func TestEventsUntilInterrupted(t *testing.T) {
+	s := startServer(t, "")
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var out lockedBuffer
+	done := make(chan int, 1)
+	go func() {
+		done <- cmd.Run(ctx, []string{"events", "--config", s.file}, strings.NewReader(""), &out, &out)
+	}()
+	// What happens before it looks, it does not see.
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "delivered for <you@example.net>"); {
+		if time.Now().After(deadline) {
+			t.Fatalf("no event is shown:\n%s", out.String())
+		}
+		if status, said := s.ask("send", "--from", "app@example.com", "--to", "you@example.net", "--body", "hello", "--wait"); status != 0 {
+			t.Fatalf("send: %d\n%s", status, said)
+		}
+	}
+	interrupt()
+	if status := <-done; status != 0 {
+		t.Errorf("status %d:\n%s", status, out.String())
+	}
+	event := regexp.MustCompile(`^[0-9-]+ [0-9:]+ [0-9a-z]{20} [a-z_]+ `)
+	for line := range strings.Lines(out.String()) {
+		if !event.MatchString(line) {
+			t.Errorf("no event: %q", line)
+		}
 	}
 }
 
