@@ -32,11 +32,16 @@ type oneServer struct {
 	address string
 }
 
+// named changes a copy: look-ups of the same name at the same time share
+// their error.
 func (s *oneServer) named(err error) error {
-	if de, ok := errors.AsType[*net.DNSError](err); ok && de.Server != "" {
-		de.Server = s.address
+	shared, ok := errors.AsType[*net.DNSError](err)
+	if !ok || shared.Server == "" {
+		return err
 	}
-	return err
+	own := *shared
+	own.Server = s.address
+	return &own
 }
 
 // LookupAddr implements Resolver.

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -56,6 +57,20 @@ func TestResolver(t *testing.T) {
 	_ = pc.Close()
 	_, err = r.LookupMX(context.Background(), "example.org.")
 	if err == nil || strings.Count(err.Error(), pc.LocalAddr().String()) == 0 || strings.Contains(err.Error(), ":53:") {
+		t.Errorf("%v does not name the server that was asked", err)
+	}
+}
+
+// TestResolverSharedError: net.Resolver gives one error to all who look the
+// same name up at the same time, so nobody may write to it.
+func TestResolverSharedError(t *testing.T) {
+	s := &oneServer{address: "192.0.2.53:53"}
+	shared := &net.DNSError{Err: "server misbehaving", Name: "example.org", Server: "127.0.0.53:53"}
+	err := s.named(shared)
+	if shared.Server != "127.0.0.53:53" {
+		t.Error("the shared error was changed")
+	}
+	if de, ok := errors.AsType[*net.DNSError](err); !ok || de.Server != s.address || de.Name != shared.Name {
 		t.Errorf("%v does not name the server that was asked", err)
 	}
 }
