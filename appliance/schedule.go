@@ -70,9 +70,12 @@ func ParseSchedule(text string) (Schedule, error) {
 }
 
 // Wait returns how long to wait after the attempt-th failed attempt (1 is the
-// first), with jitter drawn from r.
+// first), with jitter drawn from r, or without if r is nil.
 func (s Schedule) Wait(attempt int, r *rand.Rand) time.Duration {
 	wait := s.at(attempt)
+	if r == nil {
+		return wait
+	}
 	return wait + time.Duration(r.Float64()*retryJitter*float64(wait))
 }
 

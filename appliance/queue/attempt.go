@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"iter"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -143,7 +144,7 @@ func ended(why, last *appliance.Reply) *appliance.Reply {
 }
 
 // waiting ranges over the indexes of the recipients that still wait.
-func (a *attempt) waiting() func(yield func(int) bool) {
+func (a *attempt) waiting() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range a.d.Recipients {
 			if a.d.Recipients[i].Status == appliance.Waiting && !yield(i) {

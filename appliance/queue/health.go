@@ -86,3 +86,26 @@ func (h *health) note(s sign, r appliance.Result, began, now time.Time, pause ti
 func (h *health) down(now time.Time) bool {
 	return now.Before(h.until) && h.until.Sub(now) <= maxPause
 }
+
+// isDown returns the failure to share if the next hop is being left alone.
+func (e *engine) isDown(destination string) (appliance.Result, bool) {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.dests[destination]
+	if d == nil || !d.health.down(now) {
+		return appliance.Result{}, false
+	}
+	return d.health.result, true
+}
+
+// learn takes over what an attempt says about the next hop.
+func (e *engine) learn(destination string, results []appliance.Result, began time.Time, s appliance.QueueSettings) {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.destination(destination)
+	pause := s.Retry.Wait(d.health.failures+1, nil)
+	d.health.note(read(results), results[0], began, now, pause)
+	d.health.limit = min(d.health.limit, max(1, s.DestinationConcurrency))
+}

@@ -32,6 +32,11 @@ type house struct {
 	events []appliance.Event
 }
 
+// noJitter is a random source of nothing but zeros.
+type noJitter struct{}
+
+func (noJitter) Uint64() uint64 { return 0 }
+
 // newHouse makes an engine that is not started; change may be nil.
 func newHouse(t *testing.T, change func(in *appliance.EngineContext)) *house {
 	h := &house{t: t, store: newFakeStore(), relay: newFakeRelay()}

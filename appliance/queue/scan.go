@@ -73,8 +73,8 @@ func (e *engine) endScan(ctx context.Context, err error, took time.Duration) {
 	e.mu.Lock()
 	s := &e.scan
 	s.inProgress = false
-	if rest := now.Add(scanShare * took); s.due.After(now) {
-		s.rest = rest // unless it is wanted at once
+	if s.due.After(now) { // else it is wanted at once
+		s.rest = now.Add(scanShare * took)
 	}
 	switch {
 	case err == nil:
@@ -124,8 +124,7 @@ func (e *engine) beginLook() (number uint64, impossible time.Time) {
 	if e.scan.due.IsZero() {
 		e.scan.due = now.Add(scanPeriod)
 	}
-	longest := e.settings.Retry.Longest()
-	return e.scan.number, now.Add(longest + jumpBack)
+	return e.scan.number, now.Add(e.settings.Retry.Longest() + jumpBack)
 }
 
 func (e *engine) found(due appliance.DestinationDue, number uint64) {

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -130,32 +129,4 @@ func (e *engine) putBackReady() {
 	if err := e.house.Store.Settle(ctx, outcomes...); err != nil {
 		e.house.Log.Warn("leased work cannot be put back; it is free again when its lease runs out", zap.Error(err))
 	}
-}
-
-// isDown returns the failure to share if the next hop is being left alone.
-func (e *engine) isDown(destination string) (appliance.Result, bool) {
-	now := e.now()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	d := e.dests[destination]
-	if d == nil || !d.health.down(now) {
-		return appliance.Result{}, false
-	}
-	return d.health.result, true
-}
-
-// noJitter is a random source of nothing but zeros.
-type noJitter struct{}
-
-func (noJitter) Uint64() uint64 { return 0 }
-
-// learn takes over what an attempt says about the next hop.
-func (e *engine) learn(destination string, results []appliance.Result, began time.Time, s appliance.QueueSettings) {
-	now := e.now()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	d := e.destination(destination)
-	pause := s.Retry.Wait(d.health.failures+1, rand.New(noJitter{}))
-	d.health.note(read(results), results[0], began, now, pause)
-	d.health.limit = min(d.health.limit, max(1, s.DestinationConcurrency))
 }
