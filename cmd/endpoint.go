@@ -44,7 +44,7 @@ func (s *server) endpoints(set appliance.Settings, oldAdmin, oldMetrics *endpoin
 	return a, m, nil
 }
 
-func openEndpoint(setting, address string, old *endpoint, make func() *admin.Server) (*endpoint, error) {
+func openEndpoint(setting, address string, old *endpoint, newServer func() *admin.Server) (*endpoint, error) {
 	if old != nil && old.address == address {
 		return old, nil
 	}
@@ -52,7 +52,7 @@ func openEndpoint(setting, address string, old *endpoint, make func() *admin.Ser
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
-	e := &endpoint{address, make()}
+	e := &endpoint{address, newServer()}
 	e.server.Start(l)
 	return e, nil
 }

@@ -104,7 +104,7 @@ func (s *sources) file(args []string) (string, error) {
 
 // context is what attributes are evaluated in: two functions, no variables.
 func (s *sources) context() *hcl.EvalContext {
-	make := func(name string, optional bool) function.Function {
+	source := func(name string, optional bool) function.Function {
 		spec := &function.Spec{
 			Params: []function.Parameter{{Name: "name", Type: cty.String}},
 			Type:   function.StaticReturnType(cty.String),
@@ -126,8 +126,8 @@ func (s *sources) context() *hcl.EvalContext {
 		return function.New(spec)
 	}
 	return &hcl.EvalContext{Functions: map[string]function.Function{
-		envFunction:  make(envFunction, true),
-		fileFunction: make(fileFunction, false),
+		envFunction:  source(envFunction, true),
+		fileFunction: source(fileFunction, false),
 	}}
 }
 

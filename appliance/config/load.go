@@ -76,19 +76,6 @@ func Load(filename string, src []byte, o Options, previous *appliance.Graph) (*F
 	return &File{Graph: l.graph, Warnings: diags, collector: l.collector, instances: l.byAddr}, nil
 }
 
-// ReadFile is [Load] of a file on disk.
-func ReadFile(filename string, o Options, previous *appliance.Graph) (*File, error) {
-	src, err := readBounded(filename)
-	if err != nil {
-		why := err.Error()
-		if errors.Is(err, fs.ErrNotExist) {
-			why = "There is no such file."
-		}
-		return nil, Diagnostics{{Severity: SeverityError, Summary: "cannot read " + filename, Detail: why}}
-	}
-	return Load(filename, src, o, previous)
-}
-
 // Diagnose turns the failure of an instance on its way to running, an
 // [appliance.InstanceError], or several of them joined, into diagnostics that
 // show where the file says so.

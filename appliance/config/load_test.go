@@ -261,28 +261,29 @@ rewrite "aliases" "people" {}
 	}
 }
 
+// What file() reads by itself: regular files, relative to the configuration,
+// with a warning where everybody can read a secret.
 func TestReadBounded(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "mail.hcl")
-	if err := os.WriteFile(path, []byte("relay \"smarthost\" \"x\" {\n address = \"a\"\n password = file(\"secret\")\n}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("marker"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	o := Options{Registry: fakeRegistry(), DataDir: dir, Hostname: func() (string, error) { return "a.example.com", nil }}
-	f, err := ReadFile(path, o, nil)
-	if err != nil {
-		t.Fatal(err)
+	load := func(secret string) string {
+		f, err := Load(filepath.Join(dir, "mail.hcl"), fmt.Appendf(nil, "relay \"smarthost\" \"x\" {\n address = \"a\"\n password = file(%q)\n}\n", secret), o, nil)
+		if err != nil {
+			return err.Error()
+		}
+		return f.Warnings.Error()
 	}
-	if !strings.Contains(f.Warnings.Error(), "anybody on this machine can read the secret") {
-		t.Errorf("X3: no warning in %v", f.Warnings)
-	}
-	if _, err := ReadFile(dir, o, nil); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
-		t.Errorf("a directory: %v", err)
-	}
-	if _, err := ReadFile(filepath.Join(dir, "none"), o, nil); err == nil || !strings.Contains(err.Error(), "no such file") {
-		t.Errorf("no file: %v", err)
+	for secret, want := range map[string]string{
+		"secret": "warning: anybody on this machine can read the secret", // X3
+		".":      "is not a regular file",
+		"none":   "There is no file " + filepath.Join(dir, "none"),
+	} {
+		if said := load(secret); !strings.Contains(said, want) {
+			t.Errorf("file(%q): %s", secret, said)
+		}
 	}
 }
 

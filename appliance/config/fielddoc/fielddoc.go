@@ -29,8 +29,8 @@ type Tree struct {
 	packages map[string]Texts // by import path: the comments of all its structs, by the name of the type
 }
 
-// Key names a struct in Texts.
-func Key(owner reflect.Type) string { return owner.PkgPath() + "." + owner.Name() }
+// keyOf names a struct in Texts.
+func keyOf(owner reflect.Type) string { return owner.PkgPath() + "." + owner.Name() }
 
 // Extract returns the comments of all fields that the attributes come from,
 // wherever the structs are declared. A field without a comment is an error:
@@ -48,9 +48,9 @@ func (t *Tree) extract(all Texts, attributes []config.Attribute) error {
 		}
 		text := fields[a.Field]
 		if text == "" {
-			return fmt.Errorf("%s.%s has no comment: write what %s does, for the administrator", Key(a.Owner), a.Field, a.Name)
+			return fmt.Errorf("%s.%s has no comment: write what %s does, for the administrator", keyOf(a.Owner), a.Field, a.Name)
 		}
-		key := Key(a.Owner)
+		key := keyOf(a.Owner)
 		if all[key] == nil {
 			all[key] = make(map[string]string)
 		}

@@ -23,11 +23,11 @@ func TestExtract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pipeline := texts[Key(reflect.TypeFor[appliance.Pipeline]())]
+	pipeline := texts[keyOf(reflect.TypeFor[appliance.Pipeline]())]
 	if got := pipeline["Relay"]; got != "Where mail goes when no route matches." {
 		t.Errorf("relay: %q", got)
 	}
-	route := texts[Key(reflect.TypeFor[appliance.Route]())]
+	route := texts[keyOf(reflect.TypeFor[appliance.Route]())]
 	if got := route["Reject"]; !strings.HasPrefix(got, "Or the reply that refuses them") {
 		t.Errorf("reject: %q", got)
 	}
