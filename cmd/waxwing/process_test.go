@@ -63,6 +63,12 @@ func (l *lockedBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+func (l *lockedBuffer) Count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Count(l.b.Bytes(), []byte(text))
+}
+
 func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,15 +159,13 @@ func (p *process) start() {
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Env = append(os.Environ(), "APP_PASSWORD="+password)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	const ready = `"msg":"ready"` // said after the last listener and the admin socket are there
+	before := p.log.Count(ready)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	until(p.t, 20*time.Second, "the server listens", func() bool {
-		c, err := net.Dial("tcp", p.tls)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
+	until(p.t, 20*time.Second, "the server is ready", func() bool {
+		return p.log.Count(ready) > before
 	})
 }
 

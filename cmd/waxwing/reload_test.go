@@ -152,12 +152,12 @@ func (r *reloader) reload(n int) {
 	if !good {
 		done = `"msg":"the configuration did not change"`
 	}
-	before := strings.Count(r.p.log.String(), done)
+	before := r.p.log.Count(done)
 	if err := r.p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	until(t, 20*time.Second, fmt.Sprintf("reload %d ends with %s", n, done), func() bool {
-		return strings.Count(r.p.log.String(), done) > before
+		return r.p.log.Count(done) > before
 	})
 }
 
