@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -44,7 +43,7 @@ func (q *queueFS) try(name string, do func() error) (pretend bool, err error) {
 	switch {
 	case err == nil, !q.opened.Load(), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
 		return false, err
-	case isFull(err) && strings.HasSuffix(name, ".sst"):
+	case isFull(err) && isTable(name):
 		q.health.pause()
 		return false, err
 	}

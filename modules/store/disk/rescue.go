@@ -64,25 +64,26 @@ func (s *Store) openPebble(dir string) (db *pebble.DB, err error) {
 }
 
 // checkManifest looks at what Pebble would be silent about: it takes a damaged
-// manifest for one that ends there, and a missing one for that of a new queue,
-// and removes every table that the manifest does not name.
+// manifest for one that ends there, and a queue whose marker names none for a
+// new one, and removes every table that the manifest does not name. A manifest
+// without marker and records is what a crash leaves of the first start.
 func (s *Store) checkManifest(dir string) error {
 	names, err := s.files.List(dir)
 	if err != nil {
 		return err
 	}
 	slices.Sort(names)
-	current, manifests := "", 0
+	current := ""
 	for _, name := range names {
 		// marker.manifest.<number>.<name of the manifest>
 		if parts := strings.SplitN(name, ".", 4); len(parts) == 4 && parts[0] == "marker" && parts[1] == "manifest" {
 			current = parts[3]
 		}
-		if strings.HasPrefix(name, "MANIFEST-") {
-			manifests++
-		}
 	}
-	if current == "" && manifests == 0 {
+	if current == "" {
+		if slices.ContainsFunc(names, func(name string) bool { return isTable(name) || isLog(name) }) {
+			return damaged("no manifest is named")
+		}
 		return nil // a new queue
 	}
 	content, err := readFile(s.files, s.fs.PathJoin(dir, current))

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -232,6 +234,62 @@ func TestPowerCutInRescue(t *testing.T) {
 	l.checkRescued(t, mem.CrashClone(vfs.CrashCloneCfg{}), "the end")
 	if cuts < 50 {
 		t.Errorf("only %d cuts", cuts)
+	}
+}
+
+// TestLostMarker: a queue whose marker names no manifest is damaged, and its
+// records are carried over; but one that never held a record is new. It is on a
+// real disk, where a directory cannot be read like a file.
+func TestLostMarker(t *testing.T) {
+	lose := func(dir string, names ...string) {
+		for _, name := range names {
+			paths, err := filepath.Glob(filepath.Join(dir, queueName, name))
+			must(t, err)
+			if len(paths) == 0 {
+				t.Fatalf("no %s", name)
+			}
+			for _, path := range paths {
+				must(t, os.Remove(path))
+			}
+		}
+	}
+	waiting := func(dir string) (n int) {
+		s := newStore(t, nil, dir)
+		must(t, s.Start(t.Context()))
+		for _, err := range s.Query(t.Context(), appliance.Filter{}) {
+			must(t, err)
+			n++
+		}
+		must(t, s.Stop(t.Context()))
+		return n
+	}
+	for _, lost := range [][]string{{"marker.manifest.*"}, {"marker.manifest.*", "MANIFEST-*"}} {
+		dir := filepath.Join(t.TempDir(), "data")
+		s := newStore(t, nil, dir)
+		must(t, s.Start(t.Context()))
+		for _, id := range []appliance.QueueID{"table", "log"} {
+			msg, err := accepted(s, id, "body", "x")
+			must(t, err)
+			must(t, s.Commit(t.Context(), msg))
+			if id == "table" {
+				must(t, s.db.Flush())
+			}
+		}
+		must(t, s.Stop(t.Context()))
+		lose(dir, lost...)
+		if n := waiting(dir); n != 2 {
+			t.Errorf("without %v: %d messages, want 2", lost, n)
+		}
+	}
+	// A crash between the two files that Pebble makes first.
+	dir := filepath.Join(t.TempDir(), "data")
+	must(t, os.MkdirAll(filepath.Join(dir, queueName), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, queueName, "MANIFEST-000001"), nil, 0o600))
+	if n := waiting(dir); n != 0 {
+		t.Errorf("%d messages in a new queue", n)
+	}
+	if aside, err := os.ReadDir(filepath.Join(dir, quarantineName)); err != nil || len(aside) > 0 {
+		t.Errorf("quarantine of a new queue: %v, %v", aside, err)
 	}
 }
 

@@ -65,10 +65,10 @@ func (v *salvage) read(dir string) error {
 	slices.Sort(names)
 	for _, name := range names {
 		path := v.s.fs.PathJoin(dir, name)
-		switch number, _, isLog := wal.ParseLogFilename(name); {
-		case isLog:
+		switch number, _, ok := wal.ParseLogFilename(name); {
+		case ok:
 			err = v.log(path, uint32(number))
-		case strings.HasSuffix(name, ".sst"):
+		case isTable(name):
 			err = v.table(path)
 		}
 		if err != nil {
@@ -77,6 +77,10 @@ func (v *salvage) read(dir string) error {
 	}
 	return v.flush()
 }
+
+func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
+
+func isLog(name string) bool { _, _, ok := wal.ParseLogFilename(name); return ok }
 
 // log reads the batches of a log.
 func (v *salvage) log(path string, number uint32) error {
