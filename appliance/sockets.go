@@ -1,12 +1,9 @@
 package appliance
 
 import (
-	"errors"
 	"net"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 )
 
 // Sockets is the set of listening sockets of the process. Two instances that
@@ -29,8 +26,11 @@ func SplitNetwork(address string) (network, rest string) {
 
 // Listen returns a handle on the socket that listens on address, which is
 // opened if need be. Close of the last handle closes the socket. Port 0 is a
-// new socket every time. A unix socket can be used by the user that the
-// server runs as, and by nobody else (mode 0600).
+// new socket every time.
+//
+// A unix socket can be used by the user that the server runs as, and by nobody
+// else (mode 0600, from its first moment on). One that nobody listens on any
+// more is replaced; if somebody does, the error is syscall.EADDRINUSE.
 func (s *Sockets) Listen(address string) (net.Listener, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,31 +57,10 @@ func (s *Sockets) Listen(address string) (net.Listener, error) {
 }
 
 func listen(network, address string) (net.Listener, error) {
-	if network != "unix" {
-		return net.Listen(network, address)
+	if network == "unix" {
+		return listenUnix(address)
 	}
-	if err := removeStale(address); err != nil {
-		return nil, err
-	}
-	return listenUnix(address)
-}
-
-// removeStale removes a unix socket that nobody listens on any more. Any
-// other error than a refused connection may mean that somebody does, and
-// anything but a socket is not ours: then the error of Listen says more.
-func removeStale(path string) error {
-	fi, err := os.Lstat(path)
-	if err != nil || fi.Mode()&os.ModeSocket == 0 {
-		return nil //nolint:nilerr // see above
-	}
-	c, err := net.Dial("unix", path)
-	switch {
-	case err == nil:
-		return c.Close()
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return os.Remove(path)
-	}
-	return nil
+	return net.Listen(network, address)
 }
 
 // release gives up one handle. With the last one the socket is closed, at

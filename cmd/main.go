@@ -127,7 +127,7 @@ func hintFor(status int, err error) string {
 		return "Ask as the user that runs the server, or as root."
 	case errors.Is(err, admin.ErrUnreachable):
 		return `Start it with "waxwing run", or say where it is with --config or --admin.`
-	case errors.Is(err, syscall.EADDRINUSE):
+	case errors.Is(err, syscall.EADDRINUSE) && isTCP(err):
 		return `Another program listens there ("ss -ltnp" says which): stop it, or write another port.`
 	case errors.Is(err, syscall.EACCES) && isTCP(err):
 		return `Ports below 1024 need a permission: AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit,
