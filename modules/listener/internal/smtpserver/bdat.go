@@ -14,7 +14,7 @@ import (
 
 var (
 	errBadChunk = appliance.NewReply(501, 5, 4,
-		"Write BDAT size, or BDAT size LAST; closing connection, because the end of the chunk is unknown")
+		"Write BDAT size, or BDAT size LAST, and CRLF; closing connection, because the end of the chunk is unknown")
 	errUnfinished = appliance.NewReply(503, 5, 1, "The message is not complete; send BDAT with LAST, or RSET")
 	// errAbandoned is what the pipeline is told when the client gives up.
 	errAbandoned = appliance.NewReply(451, 4, 2, "The client abandoned its message")
@@ -54,6 +54,8 @@ func (s *session) bdat(ctx context.Context, arg string) {
 	switch {
 	case c.size > maxDiscard*limit:
 		s.expel(appliance.ErrTooLarge)
+	case s.barred:
+		s.skip(c, errSequence)
 	case s.tx == nil:
 		s.skip(c, errNoMail)
 	case len(s.tx.Envelope.Recipients) == 0:
@@ -149,6 +151,8 @@ func (r *chunkReader) next() error {
 		case errors.Is(err, errBareLF):
 			r.s.refuse(errLineEnd)
 			continue
+		case errors.Is(err, errBareChunk):
+			return errBadChunk
 		case err != nil:
 			return lost(err)
 		case time.Since(r.s.wire.pace.started) > r.s.wire.pace.total:

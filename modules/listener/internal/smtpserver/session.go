@@ -120,6 +120,8 @@ func (s *session) unreadable(err error) {
 	switch {
 	case errors.Is(err, errBareLF):
 		s.refuse(errLineEnd)
+	case errors.Is(err, errBareChunk):
+		s.expel(errBadChunk)
 	case errors.Is(err, errLineTooLong):
 		s.expel(errLong)
 	case errors.Is(err, errClientHello):
@@ -144,6 +146,10 @@ type command struct {
 	last bool
 	// Brings no message forward; so many are enough.
 	junk bool
+	// Looks itself for octets that are not printable ASCII.
+	octets bool
+	// Carried out even for a client that was refused in the greeting.
+	always bool
 	// Length of the line in octets, 0 is 512 (RFC 5321, section 4.5.3.1.4).
 	max int
 }
@@ -160,16 +166,16 @@ var commands = map[string]command{
 	"HELO":     {run: (*session).helo, last: true, junk: true},
 	"STARTTLS": {run: (*session).starttls, last: true},
 	"AUTH":     {run: (*session).auth, last: true, max: maxAuthLine},
-	"MAIL":     {run: (*session).mail, max: maxEnvelopeLine},
-	"RCPT":     {run: (*session).rcpt, max: maxEnvelopeLine},
+	"MAIL":     {run: (*session).mail, octets: true, max: maxEnvelopeLine},
+	"RCPT":     {run: (*session).rcpt, octets: true, max: maxEnvelopeLine},
 	"DATA":     {run: (*session).data, last: true},
-	"BDAT":     {run: (*session).bdat},
+	"BDAT":     {run: (*session).bdat, octets: true, always: true}, // a chunk follows in any case
 	"RSET":     {run: (*session).rset, junk: true},
 	"NOOP":     {run: (*session).noop, junk: true},
 	"VRFY":     {run: (*session).vrfy, junk: true},
 	"EXPN":     {run: (*session).expn, junk: true},
 	"HELP":     {run: (*session).help, junk: true},
-	"QUIT":     {run: (*session).quitCommand},
+	"QUIT":     {run: (*session).quitCommand, always: true},
 }
 
 // dispatch carries out one command line.
@@ -181,9 +187,9 @@ func (s *session) dispatch(ctx context.Context, line []byte) {
 		s.quit(errNotSMTP) // C4: not one octet more of it
 	case len(line)+2 > cmp.Or(cmd.max, maxLine):
 		s.expel(errLong)
-	case s.barred && verb != "QUIT":
+	case s.barred && !cmd.always:
 		s.refuse(errSequence)
-	case !plainText(line) && verb != "MAIL" && verb != "RCPT":
+	case !plainText(line) && !cmd.octets:
 		s.refuse(errCommand)
 	case !known:
 		s.refuse(errUnknown)

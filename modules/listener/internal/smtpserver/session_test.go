@@ -94,6 +94,8 @@ func TestConnect(t *testing.T) {
 		}))
 	}
 	start(t, refuse(550)).talk(t, "S: 554 5.7.1 Not welcome\nC: EHLO c\nS: 503 5.5.1 <<.*\nC: MAIL FROM:<>\nS: 503 <<.*\nC: QUIT\nS: 221 <<.*\nclose")
+	// G7: nor is a chunk of such a client taken for commands.
+	start(t, refuse(550)).talk(t, "S: 554 5.7.1 Not welcome\nC> BDAT 6 LAST\\r\\nQUIT\\r\\nNOOP\\r\\n\nS: 503 5.5.1 Bad sequence of commands\nS: 503 5.5.1 Bad sequence of commands\nC: QUIT\nS: 221 <<.*\nclose")
 	start(t, refuse(450)).talk(t, "S: 421 4.7.1 Not welcome\nclose")
 }
 

@@ -2,6 +2,7 @@ package smtpserver
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -23,6 +24,7 @@ const (
 var (
 	errLineTooLong = errors.New("line too long")
 	errBareLF      = errors.New("line does not end with CRLF")
+	errBareChunk   = errors.New("BDAT does not end with CRLF") // and its chunk follows
 	errClientHello = errors.New("TLS client hello in plain text")
 	errIdle        = errors.New("timeout")
 	errDraining    = errors.New("server is stopping")
@@ -145,11 +147,13 @@ func (w *wire) readLine() ([]byte, error) {
 		return nil, errLineTooLong
 	case err != nil:
 		return nil, err
-	case len(line) < 2 || line[len(line)-2] != '\r':
-		// RFC 5321, section 2.3.8: only CRLF is a line end.
-		return nil, errBareLF
+	case len(line) >= 2 && line[len(line)-2] == '\r':
+		return line[:len(line)-2], nil
+	case len(line) > 5 && bytes.EqualFold(line[:5], []byte("BDAT ")):
+		return nil, errBareChunk
 	}
-	return line[:len(line)-2], nil
+	// RFC 5321, section 2.3.8: only CRLF is a line end.
+	return nil, errBareLF
 }
 
 // ahead says whether the client has sent something already that has not been
