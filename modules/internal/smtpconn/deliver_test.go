@@ -162,6 +162,11 @@ func TestMixedServers(t *testing.T) {
 	second := serve(t, quick+"C: MAIL\nC= RCPT TO:<b@b.test>\nC: DATA\nS: 250 ok\nS: 250 ok\nS: 354 go\nCONTENT\nS: 250 2.5.0 ok\n"+quit)
 	rs := pool(t).Deliver(t.Context(), envelope("a@b.test", "b@b.test", "c@b.test"), simple, targets(first.target(), second.target()))
 	check(t, rs, "250 2.0.0 remote, 250 2.5.0 remote, 550 5.1.1 remote")
+	// N9: a 552 for too many recipients is as temporary as a 452.
+	first = serve(t, quick+"C: MAIL\nC: RCPT\nC: RCPT\nC: DATA\nS: 250 ok\nS: 250 ok\nS: 552 too many\nS: 354 go\nCONTENT\nS: 451 later\n"+quit)
+	second = serve(t, quick+"C: MAIL\nC= RCPT TO:<a@b.test>\nC= RCPT TO:<b@b.test>\nC: DATA\nS: 250 ok\nS: 250 ok\nS: 250 ok\nS: 354 go\nCONTENT\nS: 250 2.5.0 ok\n"+quit)
+	rs = pool(t).Deliver(t.Context(), envelope("a@b.test", "b@b.test"), simple, targets(first.target(), second.target()))
+	check(t, rs, "250 2.5.0 remote, 250 2.5.0 remote")
 }
 
 func TestConnectionRefused(t *testing.T) {

@@ -153,12 +153,12 @@ func (t *transaction) rcptReply(i int, r reply) {
 	case r.class() == 2:
 		t.accepted = append(t.accepted, i)
 	default:
+		if t.tooMany(r) {
+			r.code = 452 // a 552 is no reason to bounce
+			t.excess = append(t.excess, i)
+		}
 		t.give([]int{i}, t.c.said(r, stageRcpt))
 		t.refused = append(t.refused, i)
-		if t.tooMany(r) {
-			t.excess = append(t.excess, i)
-			t.outcomes[i].Reply.Code = 452 // a 552 is no reason to bounce
-		}
 	}
 }
 
