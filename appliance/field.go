@@ -64,7 +64,7 @@ func NewField(name, value string) Field {
 // printable replaces what has no place in a header field by "?".
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || r != '\t' && isControl(r) {
+		if r == utf8.RuneError || r != '\t' && IsControl(r) {
 			return '?'
 		}
 		return r

@@ -91,7 +91,7 @@ func NewMailbox(local, domain string) (Mailbox, error) {
 	if !utf8.ValidString(local) {
 		return Mailbox{}, errors.New("local part is not UTF-8")
 	}
-	if strings.ContainsFunc(local, isControl) {
+	if strings.ContainsFunc(local, IsControl) {
 		return Mailbox{}, errors.New("control character in local part")
 	}
 	d, err := ParseDomain(domain)
@@ -105,10 +105,11 @@ func NewMailbox(local, domain string) (Mailbox, error) {
 	return m, nil
 }
 
-// isControl says whether r has no glyph of its own and could make a line, or
+// IsControl says whether r has no glyph of its own and could make a line, or
 // the order of its letters, look like another: the C0 and C1 controls, the
 // line and paragraph separators and the bidirectional controls of Unicode.
-func isControl(r rune) bool {
+// What strangers wrote is passed on and shown without them.
+func IsControl(r rune) bool {
 	if r < 0x80 {
 		return r < ' ' || r == 0x7f
 	}

@@ -92,7 +92,7 @@ func TestParseMailboxRefuses(t *testing.T) {
 	}
 }
 
-func hasControl(s string) bool { return strings.ContainsFunc(s, isControl) }
+func hasControl(s string) bool { return strings.ContainsFunc(s, IsControl) }
 
 func TestMailboxLimit(t *testing.T) {
 	label := strings.Repeat("d", 63) + "."

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/waxwing-mail/waxwing/appliance"
 )
 
 // A jsonWriter writes lines of JSON for people to look at: it escapes what
@@ -21,7 +22,7 @@ func (j jsonWriter) Write(line []byte) (int, error) {
 		out = make([]byte, 0, len(line)+32)
 		for rest := line; len(rest) > 0; {
 			r, n := utf8.DecodeRune(rest)
-			if r != '\n' && isDeceptive(r) {
+			if r != '\n' && appliance.IsControl(r) {
 				out = fmt.Appendf(out, `\u%04x`, r)
 			} else {
 				out = append(out, rest[:n]...)
@@ -33,10 +34,4 @@ func (j jsonWriter) Write(line []byte) (int, error) {
 		return 0, err
 	}
 	return len(line), nil
-}
-
-// isDeceptive says whether r is no letter but an order: a control character, a
-// line or paragraph separator, or one that changes the direction of writing.
-func isDeceptive(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }

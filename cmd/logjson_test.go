@@ -23,7 +23,7 @@ func TestX8JSON(t *testing.T) {
 		log := newLogger(&out, appliance.LogSettings{Level: "info", Format: "json"})
 		log.Info("seen", zap.String("user", text))
 		line := out.String()
-		if strings.Count(line, "\n") != 1 || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), isDeceptive) {
+		if strings.Count(line, "\n") != 1 || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), appliance.IsControl) {
 			t.Errorf("%q is written as %q", text, line)
 		}
 		var got struct{ User string }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/waxwing-mail/waxwing/appliance"
 )
 
 // table is text in columns.
@@ -43,7 +45,7 @@ func (t *table) write(w io.Writer) error {
 // direction of the text: some of what is printed was written by strangers.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if isDeceptive(r) || r == utf8.RuneError {
+		if appliance.IsControl(r) || r == utf8.RuneError {
 			return '·'
 		}
 		return r

@@ -60,13 +60,13 @@ type Recipient struct {
 // An Action is the fate of recipients (RFC 3464, section 2.3.3).
 type Action string
 
-// The actions. Relayed is for a next hop that cannot send the report of
-// success that was asked for.
+// The actions that a server without mailboxes of its own has to report.
+// Relayed is for a next hop that cannot send the report of success that was
+// asked for.
 const (
-	Failed    Action = "failed"
-	Delayed   Action = "delayed"
-	Delivered Action = "delivered"
-	Relayed   Action = "relayed"
+	Failed  Action = "failed"
+	Delayed Action = "delayed"
+	Relayed Action = "relayed"
 )
 
 // Wanted says whether the sender is to be told of an event that concerns one

@@ -5,7 +5,6 @@ import (
 	"mime"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -14,8 +13,6 @@ func (b *builder) subject() string {
 	switch b.Action {
 	case Delayed:
 		return "Your message is late and will be tried again"
-	case Delivered:
-		return "Your message has been delivered"
 	case Relayed:
 		return "Your message has been passed on"
 	default:
@@ -63,8 +60,6 @@ func (b *builder) intro() string {
 	case Delayed:
 		return "Your message has not yet been delivered to the following recipients.\r\n" +
 			"There is nothing you need to do: it will be tried again."
-	case Delivered:
-		return "Your message has been delivered to the following recipients."
 	case Relayed:
 		return "You asked for a report of delivery. Your message has been passed on for\r\n" +
 			"the following recipients, to a mail server that does not send such\r\n" +
@@ -80,7 +75,7 @@ func (b *builder) explain(r Recipient) []string {
 	var all []string
 	if d := diagnostic(&r.Result.Reply); d != "" {
 		who := "This server found:"
-		if b.Action == Relayed || b.Action == Delivered {
+		if b.Action == Relayed {
 			who = "The answer was:"
 		}
 		if r.Result.Remote {
@@ -194,7 +189,7 @@ func subjectOf(m *appliance.Message) string {
 // control characters and without those that change the direction of writing.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+		if appliance.IsControl(r) {
 			return '?'
 		}
 		return r
