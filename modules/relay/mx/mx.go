@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/network"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
@@ -68,8 +69,8 @@ type MX struct {
 	// are stricter with IPv6: they want a PTR record for it.
 	// Default ["ipv4", "ipv6"].
 	IPVersions []string `hcl:"ip_versions,optional"`
-	// Networks that mail may go to although they are private or our own:
-	// ["10.0.0.0/8"]. Anybody can publish an MX record that points into them.
+	// Networks, or single addresses, that mail may go to although they are
+	// private or our own: ["10.0.0.0/8"]. Anybody can publish an MX record that points into them.
 	// Default: none.
 	AllowNetworks []string `hcl:"allow_networks,optional"`
 	// The port of the mail exchangers. Anything but the default, 25, is for tests.
@@ -82,6 +83,7 @@ type MX struct {
 	Idle time.Duration `hcl:"idle,optional"`
 
 	hostname string
+	mode     smtpconn.TLSMode
 	resolver appliance.Resolver
 	guard    guard
 	sources  map[string]netip.Addr // by family; empty if the system chooses
@@ -157,6 +159,9 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 	if err != nil {
 		return err
 	}
+	if m.mode, err = m.tlsMode(); err != nil {
+		return err
+	}
 	if m.sources, err = parseSources(m.Source); err != nil {
 		return err
 	}
@@ -209,7 +214,6 @@ const maxAddresses = 20
 // targets is where mail for a mailbox may go, best first. It looks up a host
 // only when it is its turn.
 func (m *MX) targets(ctx context.Context, to appliance.Mailbox) iter.Seq2[smtpconn.Target, *smtpconn.Failure] {
-	mode, _ := m.tlsMode() // Validate has checked it
 	return func(yield func(smtpconn.Target, *smtpconn.Failure) bool) {
 		left := maxAddresses
 		for h, failure := range m.hosts(ctx, to) {
@@ -223,7 +227,7 @@ func (m *MX) targets(ctx context.Context, to appliance.Mailbox) iter.Seq2[smtpco
 				if left--; left < 0 {
 					return
 				}
-				t := smtpconn.Target{Name: h.name, Addr: netip.AddrPortFrom(ip, uint16(m.Port)), TLS: mode}
+				t := smtpconn.Target{Name: h.name, Addr: netip.AddrPortFrom(ip, uint16(m.Port)), TLS: m.mode}
 				if h.literal {
 					t.ServerName = ip.String()
 				}
@@ -297,11 +301,11 @@ func parseSources(list []string) (map[string]netip.Addr, error) {
 func parseNetworks(list []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, s := range list {
-		p, err := netip.ParsePrefix(s)
+		p, err := network.Parse(s)
 		if err != nil {
-			return nil, fmt.Errorf(`%q is not a network; write "10.0.0.0/8", or "192.0.2.1/32" for one address`, s)
+			return nil, err
 		}
-		all = append(all, p.Masked())
+		all = append(all, p)
 	}
 	return all, nil
 }

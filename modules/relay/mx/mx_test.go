@@ -457,7 +457,7 @@ func TestValidate(t *testing.T) {
 	for attr, change := range map[string]func(*MX){
 		"tls":             func(m *MX) { m.TLS = "implicit" },
 		"source":          func(m *MX) { m.Source = []string{"192.0.2.1", "192.0.2.2"} },
-		"allow_networks":  func(m *MX) { m.AllowNetworks = []string{"10.0.0.1"} },
+		"allow_networks":  func(m *MX) { m.AllowNetworks = []string{"10.0.0.1/8"} },
 		"ip_versions":     func(m *MX) { m.IPVersions = []string{"ipv4", "ipv4"} },
 		"port":            func(m *MX) { m.Port = 70000 },
 		"connect_timeout": func(m *MX) { m.ConnectTimeout = 0 },

@@ -42,7 +42,7 @@ func TestP16_Gateway(t *testing.T) {
 			core, logs := observer.New(zap.WarnLevel)
 			s := &Server{log: zap.New(core)}
 			if c.trusted != "" {
-				s.networks = []network{{c.trusted, netip.MustParsePrefix(c.trusted)}}
+				s.networks = []trusted{{c.trusted, netip.MustParsePrefix(c.trusted)}}
 			}
 			s.warnOfGateway(root)
 			if logs.Len() != c.want {

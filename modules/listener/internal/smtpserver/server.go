@@ -40,7 +40,7 @@ type Server struct {
 	ctx      *appliance.Context
 	log      *zap.Logger
 	metrics  *metrics
-	networks []network
+	networks []trusted
 	tls      *tls.Config // nil: no TLS
 
 	listener net.Listener

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/network"
 )
 
 // Settings are the attributes that all SMTP listeners have in common. A
@@ -101,8 +101,8 @@ func (s *Settings) validateAddress() error {
 	return nil
 }
 
-// A network is one entry of the trusted list.
-type network struct {
+// A trusted is one entry of the trusted list.
+type trusted struct {
 	entry  string // as written
 	prefix netip.Prefix
 }
@@ -117,39 +117,16 @@ func (s *Settings) TrustedNetworks() []netip.Prefix {
 	return prefixes
 }
 
-func (s *Settings) networks() ([]network, error) {
-	var all []network
+func (s *Settings) networks() ([]trusted, error) {
+	var all []trusted
 	for _, entry := range s.Trusted {
-		p, err := parsePrefix(entry)
+		p, err := network.Parse(entry)
 		if err != nil {
-			return nil, &appliance.AttrError{Attr: "trusted", Msg: err.Error()}
+			return nil, attr("trusted", err.Error())
 		}
-		all = append(all, network{entry, p})
+		all = append(all, trusted{entry, p})
 	}
 	return all, nil
-}
-
-// parsePrefix parses a network or a single address. What could be read in two
-// ways is refused: this list decides who may relay.
-func parsePrefix(s string) (netip.Prefix, error) {
-	if ip, err := netip.ParseAddr(s); err == nil {
-		if ip.Is4In6() || ip.Zone() != "" {
-			return netip.Prefix{}, fmt.Errorf("%q: write the address without a zone and IPv4 as IPv4, such as %q", s, ip.Unmap().WithZone(""))
-		}
-		return netip.PrefixFrom(ip, ip.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil && strings.Contains(s, "/"):
-		return p, fmt.Errorf(`%q is not a network; write "10.0.0.0/24" or "2001:db8::/48"`, s)
-	case err != nil:
-		return p, fmt.Errorf(`%q is not an IP address or a network; write "10.0.0.5" or "10.0.0.0/24"`, s)
-	case p.Addr().Is4In6():
-		return p, fmt.Errorf("%q: write an IPv4 network as IPv4", s)
-	case p != p.Masked():
-		return p, fmt.Errorf("%q names a host within a network; write %q for the network or %q for the host", s, p.Masked(), p.Addr())
-	}
-	return p, nil
 }
 
 func attr(name, msg string) error { return &appliance.AttrError{Attr: name, Msg: msg} }
