@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -89,9 +90,18 @@ type route struct {
 	handle  func(http.ResponseWriter, *http.Request) error
 }
 
+// allowed lists the methods it takes: HEAD is part of GET (RFC 9110, section
+// 9.3.2).
+func (rt route) allowed() []string {
+	if rt.method == http.MethodGet {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{rt.method}
+}
+
 // admit checks the request against its route.
 func (rt route) admit(r *http.Request, limit int64) *Error {
-	if r.Method != rt.method && (r.Method != http.MethodHead || rt.method != http.MethodGet) {
+	if !slices.Contains(rt.allowed(), r.Method) {
 		return &Error{Status: http.StatusMethodNotAllowed, Message: "use " + rt.method}
 	}
 	if rt.method == http.MethodGet {

@@ -35,8 +35,8 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// envelopeOf reads from and to of a query. The From field can be missing in
-// neither form: "" is the null reverse-path only if it is written.
+// envelopeOf reads from and to of a query. from may be empty, which is the null
+// reverse-path like "<>", but not missing.
 func envelopeOf(q url.Values) (appliance.Envelope, []appliance.Mailbox, error) {
 	env := appliance.Envelope{EightBit: true}
 	if !q.Has("from") {
@@ -177,7 +177,7 @@ func (s *Server) outgoing() (string, error) {
 	}
 	switch {
 	case len(all) == 0:
-		return "", &Error{Status: 409, Message: "the configuration has no pipeline: add one"}
+		return "", &Error{Status: http.StatusConflict, Message: "the configuration has no pipeline: add one"}
 	case len(names) == 1:
 		return names[0], nil
 	}

@@ -57,7 +57,7 @@ type Server struct {
 	drain    sync.Once
 	gate     sync.RWMutex // held for reading by requests that use the store
 	cut      context.CancelFunc
-	closed   net.Listener
+	listener net.Listener
 }
 
 // New returns the server of the whole API. token is what requests over TCP
@@ -65,11 +65,7 @@ type Server struct {
 func New(o Options, token appliance.Secret) *Server {
 	s := newServer(o)
 	s.SetToken(token)
-	mux := http.NewServeMux()
-	for _, rt := range append(s.observation(), s.api()...) {
-		mux.Handle(rt.pattern, s.serve(rt))
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, notFound()) })
+	mux := s.mux(append(s.observation(), s.api()...))
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -86,11 +82,7 @@ func New(o Options, token appliance.Secret) *Server {
 // /metrics, for anyone who can connect, and nothing else.
 func NewMetrics(o Options) *Server {
 	s := newServer(o)
-	mux := http.NewServeMux()
-	for _, rt := range s.observation() {
-		mux.Handle(rt.pattern, s.serve(rt))
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, notFound()) })
+	mux := s.mux(s.observation())
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if r.Header.Get("Origin") != "" || !cleanPath(r) {
@@ -123,6 +115,16 @@ func newServer(o Options) *Server {
 	return s
 }
 
+// mux serves the routes, and nothing at any other path.
+func (s *Server) mux(routes []route) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, rt := range routes {
+		mux.Handle(rt.pattern, s.serve(rt))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, notFound()) })
+	return mux
+}
+
 // warnings is where net/http tells of panics and of connections that it cannot
 // accept.
 func warnings(l *zap.Logger) *log.Logger {
@@ -138,7 +140,7 @@ func (s *Server) SetToken(token appliance.Secret) { s.token.Store(&token) }
 
 // Start serves on l until Stop, which closes it.
 func (s *Server) Start(l net.Listener) {
-	s.closed, s.tcp = l, !isUnix(l)
+	s.listener, s.tcp = l, !isUnix(l)
 	s.served.Go(func() {
 		err := s.http.Serve(netutil.LimitListener(l, maxConnections))
 		if !errors.Is(err, http.ErrServerClosed) {
@@ -148,7 +150,7 @@ func (s *Server) Start(l net.Listener) {
 }
 
 // Addr is where the server listens.
-func (s *Server) Addr() net.Addr { return s.closed.Addr() }
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Drain ends the live views, lets requests that use the store finish until
 // ctx ends, and answers further ones with 503. /readyz, /livez and /metrics go on.
@@ -198,7 +200,7 @@ func (s *Server) serve(rt route) http.Handler {
 		limit := s.limit(rt)
 		if err := rt.admit(r, limit); err != nil {
 			if err.Status == http.StatusMethodNotAllowed {
-				w.Header().Set("Allow", strings.TrimSuffix(rt.method+", "+headOf(rt.method), ", "))
+				w.Header().Set("Allow", strings.Join(rt.allowed(), ", "))
 			}
 			writeError(w, err)
 			return
@@ -209,13 +211,6 @@ func (s *Server) serve(rt route) http.Handler {
 			writeError(w, err)
 		}
 	})
-}
-
-func headOf(method string) string {
-	if method == http.MethodGet {
-		return http.MethodHead
-	}
-	return ""
 }
 
 // setWriteDeadline bounds what is written from now on. A connection that

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -161,7 +160,7 @@ func (f Filter) core() appliance.Filter {
 // being attempted at this moment.
 type ChangeRequest struct {
 	Filter Filter `json:"filter"`
-	Change string `json:"change"`        // one of Changes
+	Change string `json:"change"`        // "retry", "hold", "release", "drop" or "bounce"
 	All    bool   `json:"all,omitempty"` // needed for drop and bounce without a filter
 }
 
@@ -170,24 +169,20 @@ type Changed struct {
 	Deliveries int `json:"deliveries"`
 }
 
-var changes = []struct {
-	name   string
-	change appliance.Change
-}{
-	{"retry", appliance.ChangeRetry},
-	{"hold", appliance.ChangeHold},
-	{"release", appliance.ChangeRelease},
-	{"drop", appliance.ChangeDrop},
-	{"bounce", appliance.ChangeBounce},
-}
-
 // changeNamed returns the change with the name. final says that it cannot be
 // taken back.
 func changeNamed(name string) (c appliance.Change, final, ok bool) {
-	for _, x := range changes {
-		if x.name == name {
-			return x.change, slices.Contains([]appliance.Change{appliance.ChangeDrop, appliance.ChangeBounce}, x.change), true
-		}
+	switch name {
+	case "retry":
+		return appliance.ChangeRetry, false, true
+	case "hold":
+		return appliance.ChangeHold, false, true
+	case "release":
+		return appliance.ChangeRelease, false, true
+	case "drop":
+		return appliance.ChangeDrop, true, true
+	case "bounce":
+		return appliance.ChangeBounce, true, true
 	}
 	return 0, false, false
 }

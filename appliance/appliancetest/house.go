@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -253,5 +252,5 @@ var (
 	_ appliance.Modifier      = Domains(nil)
 	_ appliance.Check         = CheckFunc(nil)
 	_ appliance.Relay         = nowhere{}
-	_ io.Writer               = (*draft)(nil)
+	_ appliance.Draft         = (*draft)(nil)
 )
