@@ -30,7 +30,6 @@ import (
 	"iter"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +37,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/localfile"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
@@ -260,13 +260,17 @@ func (s *Smarthost) Provision(ctx *appliance.Context) (err error) {
 	return nil
 }
 
+// maxCAFile bounds ca_file, in octets: all authorities of a system have some
+// hundred kilobytes.
+const maxCAFile = 16 << 20
+
 // authorities reads ca_file. One that cannot be read is an error here, and
 // never a certificate that is not verified later.
 func (s *Smarthost) authorities() (*tls.Config, error) {
 	if s.CAFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(s.CAFile)
+	pem, err := localfile.Read(s.CAFile, maxCAFile)
 	if err != nil {
 		return nil, &appliance.AttrError{Attr: "ca_file", Msg: "cannot be read", Err: err}
 	}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,7 +107,11 @@ func TestX6(t *testing.T) {
 	if err := os.WriteFile(garbage, []byte("not PEM"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"/nonexistent/ca.pem", garbage} {
+	fifo := filepath.Join(t.TempDir(), "ca.fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"/nonexistent/ca.pem", garbage, fifo} {
 		s := New()
 		s.Address, s.CAFile = "a.test", file
 		if err := s.Provision(&appliance.Context{}); attr(err) != "ca_file" {
