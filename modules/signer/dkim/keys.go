@@ -1,6 +1,10 @@
 package dkim
 
-import "github.com/waxwing-mail/waxwing/appliance"
+import (
+	"cmp"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
 
 // KeyInfo describes a key for people. It holds no secret.
 type KeyInfo struct {
@@ -18,7 +22,7 @@ func (d *DKIM) Keys() []KeyInfo {
 	for _, domain := range d.plan.domains {
 		for _, k := range d.ring.keys[domain] {
 			all = append(all, KeyInfo{
-				Domain: k.domain, Selector: k.selector, Algorithm: k.key.Algorithm(), Source: k.source,
+				Domain: k.domain, Selector: k.selector, Algorithm: k.key.Algorithm(), Source: cmp.Or(k.path, "store"),
 				Record: k.key.Record(k.domain, k.selector),
 			})
 		}

@@ -44,7 +44,7 @@ func (d *DKIM) makePlan() (*plan, error) {
 	if len(p.domains) == 0 {
 		return nil, &appliance.AttrError{Attr: "domains", Msg: `is missing: nothing would be signed; write domains = ["example.com"]`}
 	}
-	if err := CheckSelector(d.Selector); err != nil {
+	if err := checkSelector(d.Selector); err != nil {
 		return nil, &appliance.AttrError{Attr: "selector", Msg: err.Error()}
 	}
 	made, err := d.selectors()
@@ -65,7 +65,7 @@ func (d *DKIM) makePlan() (*plan, error) {
 
 // addFile adds the key of a key block, to one domain or to all of them.
 func (p *plan) addFile(k KeyFile) error {
-	if err := CheckSelector(k.Selector); err != nil {
+	if err := checkSelector(k.Selector); err != nil {
 		return err
 	}
 	if k.File == "" {
@@ -139,10 +139,10 @@ func parseDomain(s string) (string, error) {
 	return domain, err
 }
 
-// CheckSelector says what is wrong with a selector. It holds it to the
+// checkSelector says what is wrong with a selector. It holds it to the
 // sub-domain *("." sub-domain) of RFC 6376, section 3.1, which also makes it
 // fit for a file name. The underscore is not part of that, but in use.
-func CheckSelector(s string) error {
+func checkSelector(s string) error {
 	ok := s != "" && len(s) <= 200
 	for label := range strings.SplitSeq(s, ".") {
 		clean := strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""

@@ -21,8 +21,8 @@ type ring struct{ keys map[string][]signingKey }
 
 type signingKey struct {
 	wanted
-	source string // where the key is kept, for people
-	key    *Key
+	path string // of the file; "" if the key is kept in the store
+	key  *Key
 }
 
 func (r *ring) add(k signingKey) { r.keys[k.domain] = append(r.keys[k.domain], k) }
@@ -144,7 +144,7 @@ func (d *DKIM) Load(ctx context.Context) error {
 func (d *DKIM) loadStored(ctx context.Context, missing func(context.Context, wanted) (*Key, error)) error {
 	stored := &ring{keys: make(map[string][]signingKey)}
 	for _, domain := range d.plan.domains {
-		if keys := d.ring.keys[domain]; len(keys) > 0 && keys[0].source != inStore {
+		if keys := d.ring.keys[domain]; len(keys) > 0 && keys[0].path != "" {
 			stored.keys[domain] = keys
 			continue
 		}
@@ -158,15 +158,13 @@ func (d *DKIM) loadStored(ctx context.Context, missing func(context.Context, wan
 			}
 			if key != nil {
 				d.judge(key, w)
-				stored.add(signingKey{w, inStore, key})
+				stored.add(signingKey{w, "", key})
 			}
 		}
 	}
 	d.ring = stored
 	return nil
 }
-
-const inStore = "store"
 
 // valueKey is where the store keeps a key.
 func (w wanted) valueKey() string { return w.domain + "/" + w.selector + ".private" }

@@ -153,6 +153,28 @@ func TestBrought(t *testing.T) {
 	}
 }
 
+// TestBroughtFromStore: a file with the name "store" is a file.
+func TestBroughtFromStore(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("store", edKey.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := configured(func(d *DKIM) { d.KeyFiles = []KeyFile{{Selector: "mail", File: "store"}} })
+	v := new(valuestest.Values)
+	if _, err := provision(d, v); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := names(d), "example.com mail ed25519 store"; got != want {
+		t.Errorf("keys %q, want %q", got, want)
+	}
+	if made, err := v.List(t.Context(), ""); err != nil || len(made) > 0 {
+		t.Errorf("made beside it: %v, %v", made, err)
+	}
+}
+
 // TestP13Provision: a key that is missing or cannot be read stops the start,
 // and the attribute is named.
 func TestP13Provision(t *testing.T) {
