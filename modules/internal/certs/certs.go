@@ -57,16 +57,16 @@ func RegisterExpiry(r prometheus.Registerer, current func() []*tls.Certificate) 
 		Name: "waxwing_tls_certificate_not_after_seconds",
 		Help: "Unix time at which the certificate that expires first does so.",
 	}, func() float64 {
-		if first := FirstExpiry(current()); !first.IsZero() {
+		if first := firstExpiry(current()); !first.IsZero() {
 			return float64(first.Unix())
 		}
 		return 0
 	}))
 }
 
-// FirstExpiry is the time at which the first of the certificates expires, or
+// firstExpiry is the time at which the first of the certificates expires, or
 // zero. Each has its Leaf.
-func FirstExpiry(list []*tls.Certificate) (first time.Time) {
+func firstExpiry(list []*tls.Certificate) (first time.Time) {
 	for _, c := range list {
 		if t := c.Leaf.NotAfter; first.IsZero() || t.Before(first) {
 			first = t

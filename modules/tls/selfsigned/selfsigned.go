@@ -15,7 +15,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -227,20 +226,4 @@ func (s *SelfSigned) list() []*tls.Certificate {
 		return []*tls.Certificate{c}
 	}
 	return nil
-}
-
-// CertificatePEM is the certificate, without its key, for clients that are to
-// trust it. It is for after Start.
-func (s *SelfSigned) CertificatePEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.current.Load().Certificate[0]})
-}
-
-// Pool is what a client needs to verify the certificate. It is for after
-// Start.
-func (s *SelfSigned) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	for _, c := range s.list() {
-		pool.AddCert(c.Leaf)
-	}
-	return pool
 }
