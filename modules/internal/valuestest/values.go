@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/namedlock"
 )
 
 // Values is an appliance.Values in memory. The zero Values is empty.
@@ -21,9 +22,9 @@ type Values struct {
 	// "delete", "list", "lock"); its error is the operation's.
 	Fail func(op, key string) error
 
+	locks namedlock.Set
 	mu    sync.Mutex
 	data  map[string][]byte
-	locks map[string]chan struct{}
 }
 
 var _ appliance.Values = (*Values)(nil)
@@ -113,25 +114,10 @@ func (v *Values) List(ctx context.Context, prefix string) ([]appliance.ValueInfo
 	return all, nil
 }
 
-// Lock implements appliance.Values. No lock runs out.
-func (v *Values) Lock(ctx context.Context, key string, _ time.Duration) (func() error, error) {
+// Lock implements appliance.Values.
+func (v *Values) Lock(ctx context.Context, key string, ttl time.Duration) (func() error, error) {
 	if err := v.begin(ctx, "lock", key); err != nil {
 		return nil, err
 	}
-	v.mu.Lock()
-	if v.locks == nil {
-		v.locks = make(map[string]chan struct{})
-	}
-	lock, ok := v.locks[key]
-	if !ok {
-		lock = make(chan struct{}, 1)
-		v.locks[key] = lock
-	}
-	v.mu.Unlock()
-	select {
-	case lock <- struct{}{}:
-		return func() error { <-lock; return nil }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return v.locks.Lock(ctx, key, ttl)
 }
