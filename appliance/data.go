@@ -40,7 +40,7 @@ func (p *Pipeline) take(ctx context.Context, tx *Transaction, r io.Reader) error
 	if err := p.prepare(tx); err != nil {
 		return err
 	}
-	if err := p.modify(ctx, tx, p.Rewrites); err != nil {
+	if err := p.rewrite(ctx, tx); err != nil {
 		return err
 	}
 	if err := p.sign(ctx, tx); err != nil {
@@ -116,6 +116,27 @@ func (p *Pipeline) prepare(tx *Transaction) error {
 	return nil
 }
 
+// rewrite runs the rewrites. A recipient that several of them led to gets one
+// copy.
+func (p *Pipeline) rewrite(ctx context.Context, tx *Transaction) error {
+	if len(p.Rewrites) == 0 {
+		return nil // Rcpt lets nobody in twice
+	}
+	if err := p.modify(ctx, tx, p.Rewrites); err != nil {
+		return err
+	}
+	seen := make(map[Mailbox]bool)
+	var once []Recipient
+	for _, to := range tx.Envelope.Recipients {
+		if !seen[to.Mailbox] {
+			seen[to.Mailbox] = true
+			once = append(once, to)
+		}
+	}
+	tx.Envelope.Recipients = once
+	return nil
+}
+
 func (p *Pipeline) modify(ctx context.Context, tx *Transaction, list []Ref[Modifier]) error {
 	for _, m := range list {
 		err := p.guard(m.Addr(), func() error { return m.To().Modify(ctx, tx) })
@@ -179,19 +200,13 @@ func (p *Pipeline) accepted(tx *Transaction, draft Draft, deliveries []Delivery)
 
 // deliveries decides each recipient's route anew, now that the content is
 // known. Refused recipients of a message that others get are queued to be
-// bounced: SMTP has no reply for one recipient after the content. A recipient
-// that several rewrites led to gets one copy.
+// bounced: SMTP has no reply for one recipient after the content.
 func (p *Pipeline) deliveries(tx *Transaction) ([]Delivery, error) {
 	var all []Delivery
-	index := make(map[string]int)  // of a destination in all
-	seen := make(map[Mailbox]bool) // recipients
+	index := make(map[string]int) // of a destination in all
 	var refused *Reply
 	left := 0
 	for _, to := range tx.Envelope.Recipients {
-		if seen[to.Mailbox] {
-			continue
-		}
-		seen[to.Mailbox] = true
 		d, err := p.decide(p.facts(tx, to.Mailbox))
 		if err != nil {
 			return nil, err

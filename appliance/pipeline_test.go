@@ -190,6 +190,9 @@ func TestPipelineExpansion(t *testing.T) {
 	if n := len(b.got[0].Envelope.Recipients); n != 3 || len(b.got[0].Deliveries[0].Recipients) != 3 {
 		t.Errorf("%d recipients, want 3", n)
 	}
+	if e := b.events[len(b.events)-1]; e.Kind != EventAccepted || e.Recipients != 3 {
+		t.Errorf("%s tells of %d recipients, want 3", e.Kind, e.Recipients)
+	}
 	drop := modifier(KindRewrite, "drop", func(tx *Transaction) error { tx.Envelope.Recipients = nil; return nil })
 	b = open(t, &Pipeline{Rewrites: []Ref[Modifier]{drop}})
 	wantReply(t, b.send(user(), "a@example.org", plain, "u@x.example"), "554 5.5.1 No recipients")
