@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -128,7 +129,7 @@ func (e *engine) turn(ctx context.Context, d *destination, now time.Time) {
 		return
 	}
 	j := d.ready[0]
-	d.ready = d.ready[1:]
+	d.ready = slices.Delete(d.ready, 0, 1) // and not [1:], which would hold on to the message
 	d.running++
 	e.running++
 	e.workers.Go(func() { e.work(d, j) })
