@@ -9,8 +9,8 @@
 // once a second, on the way of whoever uses the value, so there is no
 // goroutine to join. A file is read once it has been left alone for a second:
 // the half of a file that an editor or "htpasswd" has written so far is never
-// seen. If the new content is bad, or the file is gone, the old value stays
-// and the log says so once.
+// seen. If the new content is bad, or the file is gone or cannot be read, the
+// old value stays and the log says so once.
 package localfile
 
 import (

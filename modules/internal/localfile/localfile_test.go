@@ -76,13 +76,18 @@ type watch struct {
 	path string
 	w    *localfile.Watched[string]
 	logs *observer.ObservedLogs
+	fail error // of the next reads
 }
 
 func newWatch(t *testing.T) *watch {
 	path := filepath.Join(t.TempDir(), "file")
 	write(t, path, "one", time.Hour)
 	core, logs := observer.New(zapcore.DebugLevel)
+	one := &watch{t: t, path: path, logs: logs}
 	w, err := localfile.Watch(zap.New(core), func() (string, error) {
+		if one.fail != nil {
+			return "", one.fail
+		}
 		b, err := localfile.Read(path, 100)
 		if err == nil && string(b) == "bad" {
 			err = errors.New("line 7 is bad")
@@ -92,7 +97,8 @@ func newWatch(t *testing.T) *watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &watch{t, path, w, logs}
+	one.w = w
+	return one
 }
 
 // want waits until the files are looked at again.
@@ -130,6 +136,38 @@ func TestWatched(t *testing.T) {
 		w.want("three")
 		write(t, w.path, "four", 40*time.Second)
 		w.want("four", "info")
+	})
+}
+
+// TestWatchedComesBack: a file that is gone for a while is told of each time.
+func TestWatchedComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t)
+		for range 2 {
+			if err := os.Rename(w.path, w.path+"x"); err != nil {
+				t.Fatal(err)
+			}
+			w.want("one", "error")
+			if err := os.Rename(w.path+"x", w.path); err != nil {
+				t.Fatal(err)
+			}
+			w.want("one")
+		}
+	})
+}
+
+// TestWatchedTriesAgain: a file that has changed at a moment in which it cannot
+// be read is not forgotten. It may be the certificate that replaces one that
+// is about to expire.
+func TestWatchedTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t)
+		w.fail = &fs.PathError{Op: "open", Path: w.path, Err: syscall.EMFILE}
+		write(t, w.path, "two", time.Minute)
+		w.want("one", "error")
+		w.want("one") // once
+		w.fail = nil
+		w.want("two", "info")
 	})
 }
 

@@ -1,11 +1,13 @@
 package localfile
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,7 +32,7 @@ type Watched[T any] struct {
 
 	mu      sync.Mutex // held by whoever looks
 	seen    []fs.FileInfo
-	failing string // what the log has been told
+	failing string // what the log has been told; "" while the files are as seen
 }
 
 // Watch loads the value for the first time; an error of load, or of a file
@@ -71,13 +73,18 @@ func (w *Watched[T]) refresh() {
 		return
 	}
 	if slices.EqualFunc(now, w.seen, same) {
+		w.failing = ""
 		return
 	}
 	if slices.ContainsFunc(now, beingWritten) {
 		return
 	}
 	v, err := w.load()
-	w.seen = now
+	// What the system cannot read now, for want of a file descriptor perhaps,
+	// it may read the next time. What it could read and is bad stays bad.
+	if _, unread := errors.AsType[syscall.Errno](err); !unread {
+		w.seen = now
+	}
 	if err != nil {
 		w.complain(err)
 		return
