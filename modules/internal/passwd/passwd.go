@@ -59,9 +59,6 @@ func NewTable(hostname string, entries []Entry) *Table {
 	return t
 }
 
-// Len is the number of users.
-func (t *Table) Len() int { return len(t.entries) }
-
 // Login returns the name in the table of the user who logs in as user. The
 // error is [appliance.ErrCredentials] unless it could not find out.
 func (t *Table) Login(ctx context.Context, user string, password appliance.Secret) (string, error) {

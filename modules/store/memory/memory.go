@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -215,15 +216,7 @@ func (s *Store) sorted() []*message {
 	for _, m := range s.messages {
 		all = append(all, m)
 	}
-	slices.SortFunc(all, func(a, b *message) int {
-		switch {
-		case a.ID < b.ID:
-			return -1
-		case a.ID > b.ID:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(all, func(a, b *message) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
