@@ -27,7 +27,7 @@ type Appliance struct {
 	log     *zap.Logger
 	sockets Sockets
 	core    *prometheus.Registry
-	events  EventSinks
+	events  eventSinks
 
 	lifecycle sync.Mutex            // one of Start, Reload, Stop at a time
 	graph     atomic.Pointer[Graph] // what runs, or is about to
@@ -65,7 +65,7 @@ func New(g *Graph, o Options) *Appliance {
 	a := &Appliance{opts: o, log: o.Log, core: prometheus.NewRegistry()}
 	a.drain, a.cut = context.WithCancel(context.Background())
 	a.stay, a.leave = context.WithCancel(a.drain)
-	a.events = append(EventSinks{newEventLog(o.Log, g.Settings.Log), newEventMetrics(a.core)}, o.Events...)
+	a.events = append(eventSinks{newEventLog(o.Log, g.Settings.Log), newEventMetrics(a.core)}, o.Events...)
 	for _, sink := range o.Events {
 		if c, ok := sink.(prometheus.Collector); ok {
 			a.core.MustRegister(c)

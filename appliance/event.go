@@ -54,11 +54,11 @@ func (k EventKind) Final() bool {
 // goroutines.
 type EventSink interface{ Emit(e Event) }
 
-// EventSinks hands each event to all its members in turn.
-type EventSinks []EventSink
+// eventSinks hands each event to all its members in turn.
+type eventSinks []EventSink
 
 // Emit implements EventSink.
-func (s EventSinks) Emit(e Event) {
+func (s eventSinks) Emit(e Event) {
 	for _, sink := range s {
 		sink.Emit(e)
 	}

@@ -28,9 +28,6 @@ const (
 	maxMailbox = 254 // a path of 256 less its brackets
 )
 
-// ErrNeedsUTF8 means that an address is not ASCII: it needs SMTPUTF8 (RFC 6531).
-var ErrNeedsUTF8 = errors.New("address is not ASCII")
-
 // IsNull says whether m is the null reverse-path.
 func (m Mailbox) IsNull() bool { return m == Mailbox{} }
 

@@ -6,6 +6,10 @@ import (
 	"strconv"
 )
 
+// A ReplyText is a Reply written in the configuration: "550 5.1.2 No such
+// domain". The enhanced status code may be left out.
+type ReplyText struct{ Reply }
+
 var replyText = regexp.MustCompile(`^([45])([0-5][0-9])(?: ([45])\.([0-9]{1,3})\.([0-9]{1,3}))? ([\x20-\x7e]{1,400})$`)
 
 // UnmarshalText implements encoding.TextUnmarshaler.

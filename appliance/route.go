@@ -33,10 +33,6 @@ type Facts struct {
 	Attempt   int     // the attempt about to be made; 1 while the message is accepted
 }
 
-// A ReplyText is a Reply written in the configuration: "550 5.1.2 No such
-// domain". The enhanced status code may be left out.
-type ReplyText struct{ Reply }
-
 // A Decision is where a recipient goes: to a relay, or nowhere.
 type Decision struct {
 	Relay       Ref[Relay]

@@ -26,10 +26,10 @@ const (
 	retryJitter = 0.1 // a wait is up to so much longer, so that what failed together does not return together
 )
 
-// DefaultSchedule is the default of queue.retry. RFC 5321, section 4.5.4.1
+// defaultSchedule is the default of queue.retry. RFC 5321, section 4.5.4.1
 // asks for at least 30 minutes once a message has failed more than twice in
 // the first hour.
-func DefaultSchedule() Schedule {
+func defaultSchedule() Schedule {
 	s, err := ParseSchedule("1m, 5m, 15m, 1h*6, 3h*")
 	if err != nil {
 		panic(err)

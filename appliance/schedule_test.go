@@ -69,7 +69,7 @@ func TestScheduleMistakes(t *testing.T) {
 
 // TestScheduleJitter: a wait is up to a tenth longer, never shorter.
 func TestScheduleJitter(t *testing.T) {
-	s := DefaultSchedule()
+	s := defaultSchedule()
 	r := rand.New(rand.NewPCG(1, 2))
 	seen := make(map[time.Duration]bool)
 	for range 1000 {
@@ -108,7 +108,7 @@ func TestScheduleLongest(t *testing.T) {
 // TestDefaultScheduleFollowsRFC5321 holds section 4.5.4.1: after two attempts
 // in the first hour at least 30 minutes, and at least four to five days.
 func TestDefaultScheduleFollowsRFC5321(t *testing.T) {
-	s, q := DefaultSchedule(), DefaultSettings().Queue
+	s, q := defaultSchedule(), DefaultSettings().Queue
 	at := time.Duration(0)
 	for n := 1; at < q.Lifetime; n++ {
 		wait := s.Wait(n, nil)

@@ -122,7 +122,7 @@ func DefaultSettings() Settings {
 			MinFreeDisk:         256 << 20,
 		},
 		Queue: QueueSettings{
-			Retry:                  DefaultSchedule(),
+			Retry:                  defaultSchedule(),
 			Lifetime:               5 * 24 * time.Hour,
 			WarnAfter:              4 * time.Hour,
 			Concurrency:            100,

@@ -12,8 +12,8 @@ import (
 // certificates, accounts, captured messages. A key is one or more segments of
 // letters, digits and "._@+-=", separated by "/"; no segment starts with a
 // dot ([CheckValueKey]). A key is either a value or a place for others, as
-// with files and directories. Values of a Context are confined to the instance's own place,
-// "kind/name/", by [ValuesAt].
+// with files and directories. Values of a Context are confined to the
+// instance's own place, "kind/name/", by [ValuesAt].
 type Values interface {
 	// Get returns the value. The error is fs.ErrNotExist if there is none.
 	Get(ctx context.Context, key string) ([]byte, error)

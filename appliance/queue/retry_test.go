@@ -71,7 +71,7 @@ func TestRetryTimes(t *testing.T) {
 		want := []time.Duration{0}
 		at := time.Duration(0)
 		for n := 1; at <= 5*24*time.Hour; n++ {
-			at += appliance.DefaultSchedule().Wait(n, nil) // as the engine's Rand is zeros
+			at += appliance.DefaultSettings().Queue.Retry.Wait(n, nil) // as the engine's Rand is zeros
 			want = append(want, at)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
