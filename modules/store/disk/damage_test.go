@@ -179,6 +179,34 @@ func TestForeignFilesR8(t *testing.T) {
 	}
 }
 
+// TestStaleEntryR8: an entry of the schedule that is not that of its delivery
+// is removed, and does not keep the delivery from its turn.
+func TestStaleEntryR8(t *testing.T) {
+	s := startStore(t, vfs.NewMem(), "data")
+	if err := newLedger().commit(s, "one", "body\r\n", "a"); err != nil {
+		t.Fatal(err)
+	}
+	key := appliance.DeliveryKey{ID: "one"}
+	r, err := s.delivery(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := r.Delivery
+	early.Due = early.Due.Add(-time.Hour)
+	if err := s.db.Set(indexKey(key, &early), nil, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if leased, err := leaseAll(s, testTime.Add(time.Hour)); err != nil || len(leased) != 1 {
+		t.Errorf("leased %v, %v", leased, err)
+	}
+	if there, err := s.has(indexKey(key, &early)); err != nil || there {
+		t.Errorf("the stale entry is still there: %v", err)
+	}
+	if there, err := s.has(indexKey(key, &r.Delivery)); err != nil || !there {
+		t.Errorf("the entry of the delivery is gone: %v", err)
+	}
+}
+
 func bodyOf(t testing.TB, one appliance.Leased) string {
 	t.Helper()
 	r, err := one.Message.Body.Open()

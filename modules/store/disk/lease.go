@@ -153,11 +153,8 @@ func (s *Store) loadOne(e indexEntry) (l appliance.Leased, size int, err error) 
 	if err != nil {
 		return l, 0, err
 	}
-	if r == nil {
+	if !e.isOf(r) {
 		return l, 0, s.dangling(e)
-	}
-	if index := indexKey(e.key, &r.Delivery); !bytes.Equal(index, e.encode()) {
-		return l, 0, errStale
 	}
 	m, err := s.message(e.key.ID)
 	if err != nil {
@@ -180,8 +177,14 @@ func (e indexEntry) encode() []byte {
 	return indexKey(e.key, &appliance.Delivery{Destination: e.destination, Due: e.due})
 }
 
-// dangling looks at an entry of the schedule that has no delivery: it is
-// stale, unless it is still there.
+// isOf says whether this is the place of r in the schedule.
+func (e indexEntry) isOf(r *deliveryRecord) bool {
+	return r != nil && bytes.Equal(indexKey(e.key, &r.Delivery), e.encode())
+}
+
+// dangling looks at an entry of the schedule that is not that of its delivery:
+// it is stale, unless it is still there. Then it is removed, or Lease would
+// find it for ever.
 func (s *Store) dangling(e indexEntry) error {
 	unlock := s.ids.lock([]appliance.QueueID{e.key.ID})
 	defer unlock()
@@ -189,10 +192,10 @@ func (s *Store) dangling(e indexEntry) error {
 	if err != nil || !scheduled {
 		return errors.Join(err, errStale)
 	}
-	if r, err := s.delivery(e.key); err != nil || r != nil {
+	if r, err := s.delivery(e.key); err != nil || e.isOf(r) {
 		return errors.Join(err, errStale)
 	}
-	s.log.Warn("the schedule names a delivery that does not exist; the entry is removed", zap.String("id", string(e.key.ID)))
+	s.log.Warn("the schedule has an entry that is not that of a delivery; it is removed", zap.String("id", string(e.key.ID)))
 	b := s.newBatch()
 	if err := b.Delete(e.encode(), nil); err != nil {
 		return errors.Join(err, b.Close())
