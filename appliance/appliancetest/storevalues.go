@@ -91,8 +91,13 @@ func testValuesSwap(t *testing.T, b *storeBed) {
 	for range 8 {
 		wg.Go(func() {
 			for range 10 {
-				for increment(ctx, v) != nil {
-					continue
+				err := increment(ctx, v)
+				for errors.Is(err, appliance.ErrConflict) {
+					err = increment(ctx, v)
+				}
+				if err != nil {
+					t.Error(err)
+					return
 				}
 			}
 		})
