@@ -97,7 +97,7 @@ func (p *Pipeline) Hostname() string { return p.house.Hostname }
 // CanAuthenticate says whether anybody could log in.
 func (p *Pipeline) CanAuthenticate() bool { return len(p.Auth) > 0 }
 
-// Replies of the pipeline, for tests and documentation.
+// Replies of the pipeline, and of those who drive it for the same reasons.
 var (
 	ErrBadCredentials = NewReply(535, 7, 8, "Authentication credentials invalid")
 	ErrAuthFailing    = NewReply(454, 7, 0, "Temporary authentication failure, please try again later")
@@ -298,9 +298,8 @@ func (p *Pipeline) refused(tx *Transaction, to Mailbox, err error) error {
 
 func (p *Pipeline) event(kind EventKind, tx *Transaction) Event {
 	e := Event{
-		Kind: kind, ID: tx.ID, Session: tx.Session.ID, Pipeline: p.addr.Name,
-		Listener: tx.Session.Listener.Name, User: tx.Session.User(), Client: clientIP(tx.Session),
-		From: tx.Envelope.From, Recipients: len(tx.Envelope.Recipients),
+		Kind: kind, ID: tx.ID, Session: tx.Session.ID, Listener: tx.Session.Listener.Name,
+		User: tx.Session.User(), Client: clientIP(tx.Session), From: tx.Envelope.From, Recipients: len(tx.Envelope.Recipients),
 	}
 	if tx.Message.Body != nil {
 		e.Size = tx.Message.Size()
@@ -309,9 +308,6 @@ func (p *Pipeline) event(kind EventKind, tx *Transaction) Event {
 }
 
 func (p *Pipeline) emit(e Event) {
-	e.Time = p.house.Now()
-	if e.Pipeline == "" {
-		e.Pipeline = p.addr.Name
-	}
+	e.Time, e.Pipeline = p.house.Now(), p.addr.Name
 	p.house.Events.Emit(e)
 }

@@ -67,7 +67,8 @@ func (r Ref[T]) Addr() Addr { return r.addr }
 
 func (r Ref[T]) String() string { return r.addr.String() }
 
-// Bind and Role are for the config package.
+// Bind points the reference at m; it panics if m does not play the role. Bind
+// and Role are for the config package.
 func (r *Ref[T]) Bind(a Addr, m any) { r.addr, r.to, r.set = a, m.(T), true }
 
 // Role is the interface that the target must implement.
