@@ -24,6 +24,7 @@ import (
 	"os"
 	"runtime"
 	"text/tabwriter"
+	"time"
 )
 
 type options struct {
@@ -73,18 +74,19 @@ func rates(o options, bin string) error {
 	fmt.Printf("%d messages of %d octets, %d clients, keep-alive, no TLS\n", o.messages, o.size, o.clients)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\taccepted/s\tdelivered/s\tof direct\tCPU ms\tpeak RSS MiB\t")
-	direct, err := measureDirect(o)
+	t := traffic{messages: o.messages, clients: o.clients, size: o.size}
+	direct, err := measureDirect(t)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "direct to the sink\t%.0f\t%.0f\t1.00\t\t\t\n", direct.accepted, direct.delivered)
-	for _, signed := range []bool{false, true} {
-		m, err := measure(o, bin, signed)
+	for _, t.signed = range []bool{false, true} {
+		m, err := measure(o, bin, t)
 		if err != nil {
 			return err
 		}
 		name := "waxwing, DKIM off"
-		if signed {
+		if t.signed {
 			name = "waxwing, DKIM RSA-2048"
 		}
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t\n", name,
@@ -100,9 +102,9 @@ func rates(o options, bin string) error {
 // memory measures the peak RSS while big messages come in faster than they
 // can go out.
 func memory(o options, bin string) error {
-	const messages, clients, size = 200, 10, 5 << 20
-	fmt.Printf("%d messages of 5 MiB, %d clients, a sink that waits 200 ms before each 250, DKIM on\n", messages, clients)
-	m, err := measureBig(o, bin, messages, clients, size)
+	t := traffic{messages: 200, clients: 10, size: 5 << 20, signed: true, delay: 200 * time.Millisecond}
+	fmt.Printf("%d messages of %d MiB, %d clients, a sink that waits %v before each 250, DKIM on\n", t.messages, t.size>>20, t.clients, t.delay)
+	m, err := measure(o, bin, t)
 	if err != nil {
 		return err
 	}
@@ -111,6 +113,6 @@ func memory(o options, bin string) error {
 		verdict = "NOT below"
 	}
 	fmt.Printf("peak RSS %.0f MiB (%s the 150 MiB we promise), accepted %.0f MB/s, delivered %.0f MB/s, %d of %d delivered\n\n",
-		m.peakRSS, verdict, m.accepted*size/1e6, m.delivered*size/1e6, m.count, messages)
+		m.peakRSS, verdict, m.accepted*float64(t.size)/1e6, m.delivered*float64(t.size)/1e6, m.count, t.messages)
 	return nil
 }

@@ -17,6 +17,14 @@ type figures struct {
 	count               int     // delivered
 }
 
+// traffic is the load of one measurement.
+type traffic struct {
+	messages, clients int
+	size              int           // octets per message
+	signed            bool          // with DKIM
+	delay             time.Duration // of each 250 of the sink
+}
+
 const drainTime = 2 * time.Minute
 
 // counter counts what a sink receives and says when it was enough.
@@ -27,8 +35,8 @@ type counter struct {
 	delay time.Duration
 }
 
-func newCounter(want int, delay time.Duration) *counter {
-	return &counter{want: int64(want), done: make(chan struct{}), delay: delay}
+func newCounter(t traffic) *counter {
+	return &counter{want: int64(t.messages), done: make(chan struct{}), delay: t.delay}
 }
 
 func (c *counter) got(*appliancetest.SinkMessage) string {
@@ -39,34 +47,26 @@ func (c *counter) got(*appliancetest.SinkMessage) string {
 	return ""
 }
 
-func measureDirect(o options) (figures, error) {
-	c := newCounter(o.messages, 0)
+// measureDirect sends the load to the sink, without a server between them.
+func measureDirect(t traffic) (figures, error) {
+	c := newCounter(t)
 	sink, err := appliancetest.ListenSink("127.0.0.1:0", c.got)
 	if err != nil {
 		return figures{}, err
 	}
 	defer sink.Close()
-	return load(c, appliancetest.SubmitConfig{Address: sink.Addr()}, o.messages, o.clients, o.size)
+	return load(c, sink.Addr(), t)
 }
 
-func measure(o options, bin string, signed bool) (figures, error) {
-	c := newCounter(o.messages, 0)
-	return through(o, bin, signed, c, o.messages, o.clients, o.size)
-}
-
-func measureBig(o options, bin string, messages, clients, size int) (figures, error) {
-	c := newCounter(messages, 200*time.Millisecond)
-	return through(o, bin, true, c, messages, clients, size)
-}
-
-// through runs the load through a fresh server.
-func through(o options, bin string, signed bool, c *counter, messages, clients, size int) (figures, error) {
+// measure sends the load through a fresh server.
+func measure(o options, bin string, t traffic) (figures, error) {
+	c := newCounter(t)
 	sink, err := appliancetest.ListenSink("127.0.0.1:0", c.got)
 	if err != nil {
 		return figures{}, err
 	}
 	defer sink.Close()
-	s, err := startServer(o.dir, bin, sink.Addr(), signed)
+	s, err := startServer(o.dir, bin, sink.Addr(), t)
 	if err != nil {
 		return figures{}, err
 	}
@@ -75,7 +75,7 @@ func through(o options, bin string, signed bool, c *counter, messages, clients, 
 	if err != nil {
 		return figures{}, err
 	}
-	f, err := load(c, appliancetest.SubmitConfig{Address: s.address}, messages, clients, size)
+	f, err := load(c, s.address, t)
 	if err != nil {
 		return f, err
 	}
@@ -83,15 +83,15 @@ func through(o options, bin string, signed bool, c *counter, messages, clients, 
 	if err != nil {
 		return f, err
 	}
-	f.cpuMillis = float64((after - before).Microseconds()) / 1000 / float64(messages)
+	f.cpuMillis = float64((after - before).Microseconds()) / 1000 / float64(t.messages)
 	f.peakRSS, err = s.peakRSS()
 	return f, err
 }
 
 // load submits the messages and waits until the sink has them all.
-func load(c *counter, to appliancetest.SubmitConfig, messages, clients, size int) (figures, error) {
+func load(c *counter, address string, t traffic) (figures, error) {
 	begin := time.Now()
-	if err := submitAll(to, messages, clients, size); err != nil {
+	if err := submitAll(address, t); err != nil {
 		return figures{}, err
 	}
 	accepted := time.Since(begin)
@@ -100,8 +100,8 @@ func load(c *counter, to appliancetest.SubmitConfig, messages, clients, size int
 	}
 	delivered := time.Since(begin)
 	return figures{
-		accepted:  float64(messages) / accepted.Seconds(),
-		delivered: float64(messages) / delivered.Seconds(),
+		accepted:  float64(t.messages) / accepted.Seconds(),
+		delivered: float64(t.messages) / delivered.Seconds(),
 		count:     int(c.n.Load()),
 	}, nil
 }
@@ -117,17 +117,17 @@ func (c *counter) wait() error {
 }
 
 // submitAll returns when all messages have been answered 250.
-func submitAll(to appliancetest.SubmitConfig, messages, clients, size int) error {
-	to.Timeout = drainTime
-	data := appliancetest.Message("app@example.com", "someone@example.net", "bench", size)
+func submitAll(address string, t traffic) error {
+	to := appliancetest.SubmitConfig{Address: address, Timeout: drainTime}
+	data := appliancetest.Message("app@example.com", "someone@example.net", "bench", t.size)
 	var left atomic.Int64
-	left.Store(int64(messages))
-	errs := make(chan error, clients)
-	for range clients {
+	left.Store(int64(t.messages))
+	errs := make(chan error, t.clients)
+	for range t.clients {
 		go func() { errs <- submit(to, &left, data) }()
 	}
 	var err error
-	for range clients {
+	for range t.clients {
 		err = errors.Join(err, <-errs)
 	}
 	return err

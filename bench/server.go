@@ -16,7 +16,7 @@ import (
 // server is a waxwing process.
 type server struct {
 	bin     string
-	cmd     *exec.Cmd
+	cmd     *exec.Cmd // nil while it does not run
 	address string
 	dir     string
 }
@@ -58,7 +58,9 @@ pipeline "bench" {
 }
 `
 
-func startServer(dir, bin, sink string, signed bool) (*server, error) {
+// startServer starts a server with a data directory of its own, which stop
+// removes.
+func startServer(dir, bin, sink string, t traffic) (*server, error) {
 	data, err := os.MkdirTemp(dir, "data-")
 	if err != nil {
 		return nil, err
@@ -71,26 +73,32 @@ func startServer(dir, bin, sink string, signed bool) (*server, error) {
 		return nil, err
 	}
 	signer, signers := "", `unsigned = "allow"`
-	if signed {
+	if t.signed {
 		signer, signers = `signer "dkim" "example" { domains = ["example.com"] }`, "signers = [signer.example]"
 	}
 	text := fmt.Sprintf(configuration, data, address, sink, signer, signers)
 	s := &server{bin: bin, address: address, dir: data}
-	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
+	err = os.WriteFile(s.config(), []byte(text), 0o600)
+	if err == nil {
+		err = s.start()
+	}
+	if err != nil {
+		s.stop()
 		return nil, err
 	}
-	return s, s.start()
+	return s, nil
 }
 
 func (s *server) config() string { return filepath.Join(s.dir, "mail.hcl") }
 
 // start starts the process and waits until it listens.
 func (s *server) start() error {
-	s.cmd = exec.Command(s.bin, "run", "--config", s.config())
-	s.cmd.Stderr = os.Stderr
-	if err := s.cmd.Start(); err != nil {
+	cmd := exec.Command(s.bin, "run", "--config", s.config())
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
 		return err
 	}
+	s.cmd = cmd
 	return s.wait()
 }
 
@@ -109,20 +117,24 @@ func (s *server) wait() error {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	s.stop()
 	return errors.New("waxwing did not begin to listen within 10 s")
 }
 
-// end ends the process and leaves its data.
+// end ends the process, if there is one, and leaves its data.
 func (s *server) end() {
+	if s.cmd == nil {
+		return
+	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
 	if err := s.cmd.Wait(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: waxwing:", err)
 	}
+	s.cmd = nil
 }
 
+// stop ends the process and removes its data.
 func (s *server) stop() {
 	s.end()
 	if err := os.RemoveAll(s.dir); err != nil {
