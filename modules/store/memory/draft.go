@@ -57,10 +57,16 @@ func (d *draft) Body() (appliance.Body, error) {
 func (d *draft) Abort() error {
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
-	if !d.over {
-		d.over = true
-		d.s.used -= int64(len(d.body))
-		d.body = nil
-	}
+	d.release()
 	return nil
+}
+
+// release gives up the room of a draft that is not over. The store is locked.
+func (d *draft) release() {
+	if d.over {
+		return
+	}
+	d.over = true
+	d.s.used -= int64(len(d.body))
+	d.body = nil
 }

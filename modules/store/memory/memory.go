@@ -50,6 +50,8 @@ type message struct {
 	deliveries []*delivery
 }
 
+func (m *message) size() int64 { return int64(m.Header.Len()) + m.body.Size() }
+
 type delivery struct {
 	appliance.Delivery
 	until time.Time // of its lease; in the past if there is none
@@ -174,6 +176,7 @@ func (s *Store) add(msgs []appliance.Accepted) {
 			m.deliveries = append(m.deliveries, &delivery{Delivery: clone(one)})
 		}
 		s.messages[a.ID] = m
+		s.used += int64(m.Header.Len()) // the body was counted as it came
 	}
 }
 
@@ -206,7 +209,7 @@ func (s *Store) put(k appliance.DeliveryKey, next appliance.Delivery) {
 	m.deliveries[k.Part] = nil
 	if !slices.ContainsFunc(m.deliveries, func(d *delivery) bool { return d != nil }) {
 		delete(s.messages, k.ID)
-		s.used -= int64(len(m.body))
+		s.used -= m.size()
 	}
 }
 
@@ -303,6 +306,13 @@ func (s *Store) Settle(ctx context.Context, outcomes ...appliance.Outcome) error
 		s.put(o.Key, o.Delivery)
 	}
 	s.add(reports)
+	for _, o := range outcomes {
+		for _, r := range o.Reports {
+			if d, ok := r.Draft.(*draft); ok && d.s == s {
+				d.release() // unless it was added: the outcome was ignored
+			}
+		}
+	}
 	return nil
 }
 
@@ -359,8 +369,7 @@ func (s *Store) query(ctx context.Context, f appliance.Filter) (all []appliance.
 
 func (m *message) entry(f *appliance.Filter) appliance.Entry {
 	e := appliance.Entry{
-		ID: m.ID, Received: m.Received, Origin: m.Origin, Envelope: m.Envelope,
-		Size: int64(m.Header.Len()) + m.body.Size(),
+		ID: m.ID, Received: m.Received, Origin: m.Origin, Envelope: m.Envelope, Size: m.size(),
 	}
 	now := time.Now()
 	for part, d := range m.deliveries {
