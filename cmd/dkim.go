@@ -167,5 +167,8 @@ func createPrivate(name string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(name)) // half a key would be in the way
+	}
+	return nil
 }

@@ -19,11 +19,11 @@ func (p *program) queueCommand() *cobra.Command {
 		Short: "look into the queue and change what is in it",
 	},
 		p.queueListCommand(), p.queueShowCommand(),
-		p.changeCommand("retry", "attempt deliveries now", false),
-		p.changeCommand("hold", "keep deliveries until they are released", false),
-		p.changeCommand("release", "let held deliveries go on", false),
-		p.changeCommand("bounce", "return deliveries to their senders now", true),
-		p.changeCommand("drop", "remove deliveries without telling anybody", true),
+		p.changeCommand(queueChange{name: "retry", short: "attempt deliveries now"}),
+		p.changeCommand(queueChange{name: "hold", short: "keep deliveries until they are released"}),
+		p.changeCommand(queueChange{name: "release", short: "let held deliveries go on"}),
+		p.changeCommand(queueChange{name: "bounce", short: "return deliveries to their senders now", final: true}),
+		p.changeCommand(queueChange{name: "drop", short: "remove deliveries without telling anybody", final: true}),
 	)
 }
 
@@ -212,26 +212,31 @@ func lastOf(r admin.QueuedRecipient) string {
 	return clock(r.When) + " " + r.Last.String()
 }
 
-// changeCommand is one of the commands that change deliveries. final says
-// that it cannot be taken back: it then wants a filter or --yes.
-func (p *program) changeCommand(name, short string, final bool) *cobra.Command {
+// A queueChange is what is done to deliveries.
+type queueChange struct {
+	name, short string
+	final       bool // it cannot be taken back: it wants a selection, or --yes
+}
+
+// changeCommand is one of the commands that change deliveries.
+func (p *program) changeCommand(q queueChange) *cobra.Command {
 	var f filterFlags
 	var yes bool
 	c := &cobra.Command{
-		Use:   name + " [ID…]",
-		Short: short,
-		Long: "queue " + name + ": " + short + ". IDs and flags select; all that are given must match. " +
+		Use:   q.name + " [ID…]",
+		Short: q.short,
+		Long: "queue " + q.name + ": " + q.short + ". IDs and flags select; all that are given must match. " +
 			"A delivery that is being attempted at this moment is left alone.",
 		RunE: func(c *cobra.Command, args []string) error {
-			want := admin.ChangeRequest{Filter: f.selection(c, args), Change: name, All: yes}
-			if final && want.Filter.IsZero() && !yes {
-				return usagef("queue %s without a selection concerns the whole queue: select with an ID, --sender, --recipient or --destination, or confirm with --yes", name)
+			want := admin.ChangeRequest{Filter: f.selection(c, args), Change: q.name, All: yes}
+			if q.final && want.Filter.IsZero() && !yes {
+				return usagef("queue %s without a selection concerns the whole queue: select with an ID, --sender, --recipient or --destination, or confirm with --yes", q.name)
 			}
 			return p.change(c.Context(), want)
 		},
 	}
 	f.add(c)
-	if final {
+	if q.final {
 		c.Flags().BoolVar(&yes, "yes", false, "do it to the whole queue")
 	}
 	p.adminFlags(c)
