@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -64,6 +65,29 @@ func TestSuccessorKeepsItsSocket(t *testing.T) {
 	check(t, old.Close())
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("the socket of the successor is gone: %v", err)
+	}
+	check(t, next.Close())
+}
+
+// TestListenAwaitsPredecessor: a server that is on its way out is waited for.
+func TestListenAwaitsPredecessor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	old, err := admin.Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan error)
+	go func() {
+		c, err := old.Accept() // the successor asks whether anybody is there
+		if err == nil {
+			err = c.Close()
+		}
+		left <- errors.Join(err, old.Close())
+	}()
+	next, err := admin.Listen("unix:" + path)
+	check(t, <-left)
+	if err != nil {
+		t.Fatal(err)
 	}
 	check(t, next.Close())
 }
