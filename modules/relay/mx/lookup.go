@@ -57,14 +57,14 @@ func (m *MX) hosts(ctx context.Context, to appliance.Mailbox) iter.Seq2[host, *s
 			return
 		}
 		for group := range groups(exchangers) {
-			found := make([]found, len(group))
+			hosts := make([]found, len(group))
 			for i, x := range group {
-				if found[i] = m.resolve(ctx, x.name, implicit); found[i].self {
+				if hosts[i] = m.resolve(ctx, x.name, implicit); hosts[i].self {
 					yield(host{}, stop(x.name))
 					return
 				}
 			}
-			for _, f := range found {
+			for _, f := range hosts {
 				if !yield(f.host, f.failure) {
 					return
 				}

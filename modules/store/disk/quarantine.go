@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -196,9 +197,7 @@ func (s *Store) sweepBody(name string, how sweep) error {
 	return s.files.Remove(path)
 }
 
-func isDraftName(name string) bool {
-	return len(name) > len(draftPrefix) && name[:len(draftPrefix)] == draftPrefix
-}
+func isDraftName(name string) bool { return strings.HasPrefix(name, draftPrefix) }
 
 // isRegular says whether path is a plain file, without following a link.
 func (s *Store) isRegular(path string) bool {
