@@ -26,7 +26,6 @@ type Node struct {
 	// blocks, the settings they depend on, and all their dependencies say the
 	// same.
 	Fingerprint string
-	Source      string // "mail.hcl:31", or "" for a block that the program added
 
 	provisioned, started bool
 	metrics              *instanceMetrics

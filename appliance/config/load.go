@@ -229,9 +229,6 @@ func (l *loader) node(n *instance) *appliance.Node {
 	for _, dep := range n.deps {
 		node.Deps = append(node.Deps, dep.addr)
 	}
-	if n.block != nil {
-		node.Source = l.src.at(n.header().span)
-	}
 	switch target := n.target.(type) {
 	case *appliance.Pipeline:
 		node.Pipeline = target

@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -49,9 +48,6 @@ func (s *source) column(offset int) int {
 	start := s.lines[s.line(offset)-1]
 	return utf8.RuneCount(s.text[start:min(offset, len(s.text))]) + 1
 }
-
-// at is the place as a log line names it, "mail.hcl:31".
-func (s *source) at(p span) string { return fmt.Sprintf("%s:%d", s.name, s.line(p.from)) }
 
 // lineSpan is the line that holds the offset, without its line end.
 func (s *source) lineSpan(offset int) span {
