@@ -185,7 +185,7 @@ func (d *demo) show(ctx context.Context, id appliance.QueueID) error {
 	}
 	d.say("\nThe message as the next hop got it:\n")
 	for line := range bytes.Lines(message) {
-		d.say("  %s", bytes.TrimRight(line, "\r\n"))
+		d.say("  %s", printable(string(bytes.TrimRight(line, "\r\n"))))
 	}
 	return d.verify(message)
 }
