@@ -161,7 +161,7 @@ func (k *compiler) calls(calls []*hclsyntax.FunctionCallExpr) bool {
 			})
 		case "cidrcontains":
 			k.constant(call, 0, "a network", func(text string) (err error) {
-				networks[text], err = parseNetwork(text)
+				networks[text], err = appliance.ParseNetwork(text)
 				return err
 			})
 		}
@@ -187,17 +187,6 @@ func (k *compiler) constant(call *hclsyntax.FunctionCallExpr, i int, what string
 	if err := take(text); err != nil {
 		k.fail(call.Args[i], "this is not "+what, "%s", sentence(err.Error()))
 	}
-}
-
-func parseNetwork(text string) (netip.Prefix, error) {
-	if ip, err := netip.ParseAddr(text); err == nil {
-		return netip.PrefixFrom(ip, ip.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(text)
-	if err != nil {
-		return p, fmt.Errorf(`%q is not a network; write "10.0.0.0/8" or "2001:db8::/32"`, text)
-	}
-	return p, nil
 }
 
 // comparisons finds == between things that can never be equal. HCL takes it

@@ -45,6 +45,10 @@ pipeline "outgoing" {
     relay = relay.internet
   }
   route {
+    when  = cidrcontains("10.0.0.5/24", client.ip)
+    relay = relay.internet
+  }
+  route {
     when  = startwith(user, "a")
     relay = relay.internet
   }

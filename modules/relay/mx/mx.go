@@ -35,7 +35,6 @@ import (
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
-	"github.com/waxwing-mail/waxwing/modules/internal/network"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
@@ -301,7 +300,7 @@ func parseSources(list []string) (map[string]netip.Addr, error) {
 func parseNetworks(list []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, s := range list {
-		p, err := network.Parse(s)
+		p, err := appliance.ParseNetwork(s)
 		if err != nil {
 			return nil, err
 		}

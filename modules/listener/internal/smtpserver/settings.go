@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
-	"github.com/waxwing-mail/waxwing/modules/internal/network"
 )
 
 // Settings are the attributes that all SMTP listeners have in common. A
@@ -120,7 +119,7 @@ func (s *Settings) TrustedNetworks() []netip.Prefix {
 func (s *Settings) networks() ([]trusted, error) {
 	var all []trusted
 	for _, entry := range s.Trusted {
-		p, err := network.Parse(entry)
+		p, err := appliance.ParseNetwork(entry)
 		if err != nil {
 			return nil, attr("trusted", err.Error())
 		}

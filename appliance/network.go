@@ -1,8 +1,4 @@
-// Package network reads the networks in lists that decide whom to trust: who
-// may relay, and where mail may go. What could be read in two ways, and so
-// trust more than was meant, is refused: a network with the address of a host
-// in it, IPv4 in the form of IPv6, an address with a zone.
-package network
+package appliance
 
 import (
 	"fmt"
@@ -10,9 +6,12 @@ import (
 	"strings"
 )
 
-// Parse parses a network, "10.0.0.0/24", or a single address, "2001:db8::1".
-// The error says what to write instead.
-func Parse(s string) (netip.Prefix, error) {
+// ParseNetwork parses a network, "10.0.0.0/24", or a single address,
+// "2001:db8::1", of a list that decides whom to trust: who may relay, and where
+// mail may go. What could be read in two ways, and so trust more than was
+// meant, is refused: a network with the address of a host in it, IPv4 in the
+// form of IPv6, an address with a zone. The error says what to write instead.
+func ParseNetwork(s string) (netip.Prefix, error) {
 	if ip, err := netip.ParseAddr(s); err == nil {
 		if ip.Is4In6() || ip.Zone() != "" {
 			return netip.Prefix{}, fmt.Errorf("%q: write the address without a zone and IPv4 as IPv4, such as %q", s, ip.Unmap().WithZone(""))

@@ -1,4 +1,4 @@
-package network
+package appliance
 
 import (
 	"net/netip"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestParse(t *testing.T) {
+func TestParseNetwork(t *testing.T) {
 	for s, want := range map[string]string{
 		"10.0.0.0/24":   "10.0.0.0/24",
 		"10.0.0.5":      "10.0.0.5/32",
@@ -14,7 +14,7 @@ func TestParse(t *testing.T) {
 		"2001:db8::/48": "2001:db8::/48",
 		"::1":           "::1/128",
 	} {
-		if p, err := Parse(s); err != nil || p != netip.MustParsePrefix(want) {
+		if p, err := ParseNetwork(s); err != nil || p != netip.MustParsePrefix(want) {
 			t.Errorf("%s: %v, %v", s, p, err)
 		}
 	}
@@ -27,7 +27,7 @@ func TestParse(t *testing.T) {
 		"localhost":          `write "10.0.0.5"`,
 		"":                   `write "10.0.0.5"`,
 	} {
-		if p, err := Parse(s); err == nil || !strings.Contains(err.Error(), advice) {
+		if p, err := ParseNetwork(s); err == nil || !strings.Contains(err.Error(), advice) {
 			t.Errorf("%q: %v, %v; want %s", s, p, err, advice)
 		}
 	}
