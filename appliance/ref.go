@@ -18,6 +18,7 @@ const (
 	KindRelay    Kind = "relay"    // Relay
 	KindStore    Kind = "store"    // Store
 	KindTLS      Kind = "tls"      // Certificates
+	KindDNS      Kind = "dns"      // DNSProvider
 	KindPipeline Kind = "pipeline" // *Pipeline: part of the core, never registered
 )
 

@@ -16,12 +16,13 @@ var roles = map[Kind]reflect.Type{
 	KindRelay:    reflect.TypeFor[Relay](),
 	KindStore:    reflect.TypeFor[Store](),
 	KindTLS:      reflect.TypeFor[Certificates](),
+	KindDNS:      reflect.TypeFor[DNSProvider](),
 }
 
 // Kinds lists the kinds a module can be registered for, in the order a
 // message meets them.
 func Kinds() []Kind {
-	return []Kind{KindListener, KindAuth, KindCheck, KindRewrite, KindSigner, KindRelay, KindStore, KindTLS}
+	return []Kind{KindListener, KindAuth, KindCheck, KindRewrite, KindSigner, KindRelay, KindStore, KindTLS, KindDNS}
 }
 
 // Role is the interface that the modules of a kind implement; nil for

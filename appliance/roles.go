@@ -2,12 +2,13 @@ package appliance
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/libdns/libdns"
 )
 
 // The roles. Each is as small as the pipeline allows. Every method that can
@@ -50,6 +51,19 @@ var ErrCredentials = errors.New("invalid credentials")
 type Authenticator interface {
 	Module
 	Authenticate(ctx context.Context, s *Session, user string, password Secret) (Identity, error)
+}
+
+// An ExternalAuthenticator is an Authenticator that knows clients by what they
+// have proved outside of SASL, which is the certificate of their TLS handshake
+// (mechanism EXTERNAL: RFC 4422, appendix A). It takes no passwords: its
+// Authenticate is never called. Listeners ask clients for a certificate when
+// their pipeline has one, and verify nothing of it themselves.
+type ExternalAuthenticator interface {
+	Authenticator
+	// AuthenticateExternal says who the client is; user is whom it asks to be,
+	// or "". The error is ErrCredentials if its certificate is none of ours, if
+	// it has shown none, or if it may not be that user.
+	AuthenticateExternal(ctx context.Context, s *Session, user string) (Identity, error)
 }
 
 // A Check looks at a transaction and may object. It changes nothing.
@@ -137,14 +151,6 @@ func Results(n int, r Result) []Result {
 	return all
 }
 
-// Certificates makes the TLS configuration of listeners and keeps its
-// certificates fresh. ServerConfig is called once for each listener, after
-// Start; the certificates behind it change without another call.
-type Certificates interface {
-	Module
-	ServerConfig() *tls.Config
-}
-
 // A Resolver answers DNS questions. *net.Resolver is one.
 type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
@@ -154,6 +160,20 @@ type Resolver interface {
 }
 
 var _ Resolver = (*net.Resolver)(nil)
+
+// A DNSProvider changes the records of the zones that a DNS operator serves:
+// those that prove to a certificate authority that a name is ours, and those
+// that a [DNSPublisher] wants. It speaks the interfaces of libdns, which is
+// nothing but these interfaces and the records they are about, so that a
+// provider made for other programs needs no more than Provision to be one
+// here. A zone is written with its final dot, names are relative to it. Some
+// providers can do more: libdns.RecordGetter and libdns.RecordSetter are
+// found by assertion.
+type DNSProvider interface {
+	Module
+	libdns.RecordAppender
+	libdns.RecordDeleter
+}
 
 // A HealthReporter is a module that can stop being of use while it runs, such
 // as a store whose disk failed. Healthy returns what is wrong, or nil; it is

@@ -20,6 +20,8 @@ type Certificates struct {
 	Certificate tls.Certificate
 	// Roots holds the certificate, for clients that want to verify it.
 	Roots *x509.CertPool
+	// Missing is what Ready returns.
+	Missing error
 }
 
 // NewCertificates makes a certificate that is valid for an hour.
@@ -56,9 +58,24 @@ func NewCertificates(t testing.TB) *Certificates {
 func (*Certificates) Provision(*appliance.Context) error { return nil }
 
 // ServerConfig implements appliance.Certificates.
-func (c *Certificates) ServerConfig() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{c.Certificate}, MinVersion: tls.VersionTLS12}
+func (c *Certificates) ServerConfig(use appliance.TLSUse) *tls.Config {
+	return &tls.Config{
+		Certificates: []tls.Certificate{c.Certificate}, MinVersion: tls.VersionTLS12,
+		SessionTicketsDisabled: use.Opportunistic,
+	}
 }
+
+// Certificates implements appliance.Certificates.
+func (c *Certificates) Certificates() []appliance.CertificateInfo {
+	leaf := c.Certificate.Leaf
+	return []appliance.CertificateInfo{{
+		Names: leaf.DNSNames, State: appliance.CertificateSelfSigned,
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+	}}
+}
+
+// Ready implements appliance.Certificates.
+func (c *Certificates) Ready() error { return c.Missing }
 
 // Ref is a bound reference to c, for a listener's field.
 func (c *Certificates) Ref() appliance.Ref[appliance.Certificates] {

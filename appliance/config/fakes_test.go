@@ -144,7 +144,9 @@ type fakeTLS struct {
 	Key         appliance.Secret `hcl:"key,optional"`
 }
 
-func (*fakeTLS) ServerConfig() *tls.Config { return nil }
+func (*fakeTLS) ServerConfig(appliance.TLSUse) *tls.Config { return nil }
+func (*fakeTLS) Certificates() []appliance.CertificateInfo { return nil }
+func (*fakeTLS) Ready() error                              { return nil }
 
 func fakeRegistry() *appliance.Registry {
 	reg := func(k appliance.Kind, name string, f func() appliance.Module) appliance.Registration {

@@ -1,7 +1,7 @@
 # The number of labels, and what a name may be.
 relay "internet" {}
 pipeline "outgoing" "x" { }
-dns {}
+zone {}
 auth {}
 relay "mx" "../../etc/passwd" {}
 relay "mx" "a b" {}

@@ -1,28 +1,72 @@
 // Package certs is what the tls modules share: the configuration of a TLS
-// server whose certificates change, the choice among several of them, and the
-// metric of their expiry.
+// server whose certificates change, the choice among several of them, what
+// there is to tell about a certificate, and the metric of its expiry.
 package certs
 
 import (
 	"crypto/tls"
 	"errors"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/waxwing-mail/waxwing/appliance"
 )
 
-// ServerConfig is the configuration of a TLS server: TLS 1.2 and later, with
-// the cipher suites that crypto/tls prefers, no application protocol, since
-// SMTP has none, and for each handshake the best of the certificates that
-// current returns then.
-func ServerConfig(current func() []*tls.Certificate) *tls.Config {
-	return &tls.Config{
+// Settings are the attributes that all tls modules have in common. A module
+// embeds them.
+type Settings struct {
+	// What clients must be capable of, by the names of Mozilla's profiles:
+	// "intermediate", TLS 1.2 and 1.3 with the cipher suites that are without
+	// reproach, or "modern", TLS 1.3 alone. Default "intermediate", and on port
+	// 25 the older suites of TLS 1.2 too: a server that has no other would send
+	// in plain text.
+	Profile string `hcl:"profile,optional"`
+}
+
+// The profiles, as in Mozilla's "Server Side TLS" guidelines 5.7.
+const (
+	Modern       = "modern"
+	Intermediate = "intermediate"
+)
+
+// Validate checks the settings. The error is an [appliance.AttrError].
+func (s *Settings) Validate() error {
+	switch s.Profile {
+	case "", Modern, Intermediate:
+		return nil
+	}
+	return &appliance.AttrError{Attr: "profile", Msg: `must be "intermediate" or "modern"`}
+}
+
+// intermediate are the cipher suites of TLS 1.2 in Mozilla's profile, as far
+// as crypto/tls has them: forward secrecy and authenticated encryption.
+var intermediate = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+// ServerConfig is the configuration of a TLS server: no application protocol,
+// since SMTP has none, and for each handshake the best of the certificates
+// that current returns then.
+func (s *Settings) ServerConfig(use appliance.TLSUse, current func() []*tls.Certificate) *tls.Config {
+	c := &tls.Config{
 		// RFC 8996: TLS 1.0 and TLS 1.1 MUST NOT be used.
-		MinVersion: tls.VersionTLS12,
+		MinVersion:             tls.VersionTLS12,
+		CipherSuites:           intermediate,
+		SessionTicketsDisabled: use.Opportunistic,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return choose(current(), hello)
 		},
 	}
+	switch {
+	case s.Profile == Modern:
+		c.MinVersion = tls.VersionTLS13
+	case s.Profile == "" && use.Opportunistic:
+		c.CipherSuites = nil // the defaults of crypto/tls, none of them broken
+	}
+	return c
 }
 
 // choose returns the first certificate for the name that the client asks for;
@@ -45,32 +89,4 @@ func choose(list []*tls.Certificate, hello *tls.ClientHelloInfo) (*tls.Certifica
 		}
 	}
 	return list[0], nil // crypto/tls has the words for what does not fit
-}
-
-// RegisterExpiry adds the time at which the first of the certificates expires
-// to the metrics, in seconds of Unix time. A nil registerer is none.
-func RegisterExpiry(r prometheus.Registerer, current func() []*tls.Certificate) error {
-	if r == nil {
-		return nil
-	}
-	return r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "waxwing_tls_certificate_not_after_seconds",
-		Help: "Unix time at which the certificate that expires first does so.",
-	}, func() float64 {
-		if first := firstExpiry(current()); !first.IsZero() {
-			return float64(first.Unix())
-		}
-		return 0
-	}))
-}
-
-// firstExpiry is the time at which the first of the certificates expires, or
-// zero. Each has its Leaf.
-func firstExpiry(list []*tls.Certificate) (first time.Time) {
-	for _, c := range list {
-		if t := c.Leaf.NotAfter; first.IsZero() || t.Before(first) {
-			first = t
-		}
-	}
-	return first
 }

@@ -61,5 +61,5 @@ func (l *Listener) Validate() error {
 
 // Provision implements appliance.Module.
 func (l *Listener) Provision(ctx *appliance.Context) error {
-	return l.Server.Provision(ctx, l.Settings, smtpserver.Role{NoTickets: true, GreetDelay: l.GreetDelay})
+	return l.Server.Provision(ctx, l.Settings, smtpserver.Role{Opportunistic: true, GreetDelay: l.GreetDelay})
 }

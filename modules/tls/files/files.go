@@ -50,6 +50,7 @@ const maxFile = 1 << 20
 
 // Files is the module.
 type Files struct {
+	certs.Settings
 	// The PEM file of the certificate and the intermediate certificates behind
 	// it (certbot: fullchain.pem).
 	Certificate string `hcl:"certificate,optional"`
@@ -79,6 +80,9 @@ var (
 
 // Validate implements appliance.Validator.
 func (f *Files) Validate() error {
+	if err := f.Settings.Validate(); err != nil {
+		return err
+	}
 	switch {
 	case f.Certificate == "" && f.Key != "":
 		return &appliance.AttrError{Attr: "key", Msg: "has no certificate beside it; write certificate as well"}
@@ -106,11 +110,19 @@ func (f *Files) Provision(ctx *appliance.Context) (err error) {
 	if f.current, err = localfile.Watch(ctx.Log, f.load, paths...); err != nil {
 		return err
 	}
-	return certs.RegisterExpiry(ctx.Metrics, f.current.Get)
+	return certs.RegisterExpiry(ctx.Metrics, f.Certificates)
 }
 
 // ServerConfig implements appliance.Certificates.
-func (f *Files) ServerConfig() *tls.Config { return certs.ServerConfig(f.current.Get) }
+func (f *Files) ServerConfig(use appliance.TLSUse) *tls.Config {
+	return f.Settings.ServerConfig(use, f.current.Get)
+}
+
+// Certificates implements appliance.Certificates.
+func (f *Files) Certificates() []appliance.CertificateInfo { return certs.Describe(f.current.Get()) }
+
+// Ready implements appliance.Certificates: a file is there from the start on.
+func (f *Files) Ready() error { return nil }
 
 // pairs are all pairs, the default first.
 func (f *Files) pairs() []Pair {

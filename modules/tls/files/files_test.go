@@ -117,7 +117,7 @@ func names(t *testing.T, f *Files, client *tls.Config) string {
 	defer b.Close()
 	var g sync.WaitGroup
 	defer g.Wait()
-	g.Go(func() { _ = tls.Server(a, f.ServerConfig()).Handshake(); a.Close() })
+	g.Go(func() { _ = tls.Server(a, f.ServerConfig(appliance.TLSUse{})).Handshake(); a.Close() })
 	client.InsecureSkipVerify = true
 	c := tls.Client(b, client)
 	if err := c.Handshake(); err != nil {

@@ -51,6 +51,7 @@ const (
 
 // SelfSigned is the module.
 type SelfSigned struct {
+	certs.Settings
 	// The names, or IP addresses, that the certificate is for. Default: the
 	// host name of the server.
 	Names []string `hcl:"names,optional"`
@@ -73,7 +74,7 @@ var (
 // Validate implements appliance.Validator.
 func (s *SelfSigned) Validate() error {
 	_, err := canonical(s.Names)
-	return err
+	return errors.Join(s.Settings.Validate(), err)
 }
 
 // Provision implements appliance.Module.
@@ -85,7 +86,7 @@ func (s *SelfSigned) Provision(ctx *appliance.Context) (err error) {
 	if len(s.names) == 0 {
 		s.names = []string{ctx.Hostname}
 	}
-	return certs.RegisterExpiry(ctx.Metrics, s.list)
+	return certs.RegisterExpiry(ctx.Metrics, s.Certificates)
 }
 
 // canonical returns the names in the order in which a certificate holds them:
@@ -169,7 +170,7 @@ func (s *SelfSigned) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if old != nil && !stale(old.Leaf) && slices.Equal(namesOf(old.Leaf), s.names) {
+	if old != nil && !stale(old.Leaf) && slices.Equal(certs.Names(old.Leaf), s.names) {
 		s.current.Store(old)
 		return nil
 	}
@@ -201,7 +202,7 @@ func (s *SelfSigned) load(ctx context.Context) (*tls.Certificate, error) {
 // renew makes a certificate, with the key of the old one if there is one, so
 // that clients that pin the key (RFC 7671, section 5.1: TLSA 3 1 1) go on.
 func (s *SelfSigned) renew(ctx context.Context, old *tls.Certificate) (*tls.Certificate, error) {
-	bundle, err := makeBundle(s.names, old)
+	bundle, err := certs.SelfSigned(s.names, validity, old)
 	if err != nil {
 		return nil, fmt.Errorf("make the self-signed certificate: %w", err)
 	}
@@ -219,7 +220,22 @@ func (s *SelfSigned) renew(ctx context.Context, old *tls.Certificate) (*tls.Cert
 func stale(leaf *x509.Certificate) bool { return time.Until(leaf.NotAfter) < renewal }
 
 // ServerConfig implements appliance.Certificates.
-func (s *SelfSigned) ServerConfig() *tls.Config { return certs.ServerConfig(s.list) }
+func (s *SelfSigned) ServerConfig(use appliance.TLSUse) *tls.Config {
+	return s.Settings.ServerConfig(use, s.list)
+}
+
+// Certificates implements appliance.Certificates.
+func (s *SelfSigned) Certificates() []appliance.CertificateInfo {
+	all := certs.Describe(s.list())
+	for i := range all {
+		all[i].Renewal, all[i].KeyStays = all[i].NotAfter.Add(-renewal), true
+	}
+	return all
+}
+
+// Ready implements appliance.Certificates: who writes this block knows what
+// its certificate is worth.
+func (s *SelfSigned) Ready() error { return nil }
 
 func (s *SelfSigned) list() []*tls.Certificate {
 	if c := s.current.Load(); c != nil {

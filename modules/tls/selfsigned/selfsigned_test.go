@@ -81,7 +81,7 @@ func TestServe(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(s.current.Load().Leaf)
 	for _, name := range []string{"mail.example.com", "other.example"} {
-		leaf, err := handshake(t, s.ServerConfig(), &tls.Config{RootCAs: roots, ServerName: name})
+		leaf, err := handshake(t, s.ServerConfig(appliance.TLSUse{}), &tls.Config{RootCAs: roots, ServerName: name})
 		if ok := name == "mail.example.com"; ok != (err == nil) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -89,10 +89,10 @@ func TestServe(t *testing.T) {
 			t.Errorf("key is %v", leaf.PublicKeyAlgorithm)
 		}
 	}
-	if _, err := handshake(t, s.ServerConfig(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {
+	if _, err := handshake(t, s.ServerConfig(appliance.TLSUse{}), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {
 		t.Error("A5: TLS 1.1 is spoken")
 	}
-	if n := len(s.ServerConfig().NextProtos); n != 0 {
+	if n := len(s.ServerConfig(appliance.TLSUse{}).NextProtos); n != 0 {
 		t.Errorf("%d application protocols", n)
 	}
 }
@@ -226,7 +226,7 @@ func TestP13(t *testing.T) {
 
 func TestBeforeStart(t *testing.T) {
 	s := new(SelfSigned)
-	if _, err := s.ServerConfig().GetCertificate(&tls.ClientHelloInfo{}); err == nil {
+	if _, err := s.ServerConfig(appliance.TLSUse{}).GetCertificate(&tls.ClientHelloInfo{}); err == nil {
 		t.Error("a certificate before Start")
 	}
 }

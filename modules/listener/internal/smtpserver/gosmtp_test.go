@@ -16,6 +16,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 )
 
@@ -63,7 +64,7 @@ func startLibrary(t *testing.T) (*appliancetest.Dialogue, *librarySession) {
 	srv.Domain, srv.ErrorLog = "library.test", log.New(io.Discard, "", 0)
 	srv.ReadTimeout, srv.WriteTimeout = 300*time.Millisecond, time.Second
 	srv.EnableSMTPUTF8 = true
-	srv.TLSConfig = appliancetest.NewCertificates(t).ServerConfig()
+	srv.TLSConfig = appliancetest.NewCertificates(t).ServerConfig(appliance.TLSUse{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

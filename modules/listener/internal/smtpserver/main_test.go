@@ -49,7 +49,7 @@ func within(change ...func(*appliancetest.House, *appliance.House)) func(*option
 // newRig provisions a server that is not started yet.
 func newRig(t *testing.T, opts ...func(*options)) *rig {
 	t.Helper()
-	o := options{set: DefaultSettings("127.0.0.1:0"), role: Role{NoTickets: true}}
+	o := options{set: DefaultSettings("127.0.0.1:0"), role: Role{Opportunistic: true}}
 	for _, f := range opts {
 		f(&o)
 	}

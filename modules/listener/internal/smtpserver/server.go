@@ -23,9 +23,8 @@ type Role struct {
 	Submission bool
 	// TLS from the first octet on (RFC 8314, section 3).
 	ImplicitTLS bool
-	// No TLS session tickets: some senders between servers fail on them, and
-	// servers that talk once a day have no use for them.
-	NoTickets bool
+	// Clients that cannot use TLS send in plain text: see [appliance.TLSUse].
+	Opportunistic bool
 	// How long to wait before the greeting for clients that cannot.
 	GreetDelay time.Duration
 }
@@ -98,12 +97,7 @@ func (s *Server) tlsConfig() *tls.Config {
 	if !s.set.TLS.IsSet() {
 		return nil
 	}
-	config := s.set.TLS.To().ServerConfig()
-	if s.role.NoTickets {
-		config = config.Clone()
-		config.SessionTicketsDisabled = true
-	}
-	return config
+	return s.set.TLS.To().ServerConfig(appliance.TLSUse{Opportunistic: s.role.Opportunistic})
 }
 
 func (s *Server) serve(l net.Listener) {

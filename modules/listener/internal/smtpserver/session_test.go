@@ -249,7 +249,7 @@ func TestNoTickets(t *testing.T) {
 	for _, c := range []struct {
 		role    func(*options)
 		resumes bool
-	}{{implicit, true}, {func(o *options) { o.role = Role{ImplicitTLS: true, NoTickets: true} }, false}} {
+	}{{implicit, true}, {func(o *options) { o.role = Role{ImplicitTLS: true, Opportunistic: true} }, false}} {
 		r := start(t, c.role)
 		config := r.clientTLS()
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)

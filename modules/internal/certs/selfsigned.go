@@ -1,4 +1,4 @@
-package selfsigned
+package certs
 
 import (
 	"crypto"
@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-// makeBundle makes a certificate for the names and returns it with its key as
-// PEM. The key is that of old, or new if old is nil.
-func makeBundle(names []string, old *tls.Certificate) ([]byte, error) {
+// SelfSigned makes a certificate for the names, which are host names and IP
+// addresses, and returns it with its ECDSA P-256 key as PEM. The key is that of
+// old, or new if old is nil.
+func SelfSigned(names []string, validity time.Duration, old *tls.Certificate) ([]byte, error) {
 	key, err := keyOf(old)
 	if err != nil {
 		return nil, err
@@ -71,9 +72,8 @@ func commonName(name string) string {
 	return name
 }
 
-// namesOf are the names of a certificate that makeBundle made, host names
-// first.
-func namesOf(c *x509.Certificate) []string {
+// Names are the names of a certificate: host names, then IP addresses.
+func Names(c *x509.Certificate) []string {
 	all := append([]string(nil), c.DNSNames...)
 	for _, ip := range c.IPAddresses {
 		all = append(all, ip.String())
