@@ -18,9 +18,9 @@ const modulePath = "github.com/waxwing-mail/waxwing/"
 var confined = map[string][]string{
 	"github.com/caddyserver/certmagic": {"modules/tls/acme"},
 	"github.com/mholt/acmez":           {"modules/tls/acme"},
-	"github.com/letsencrypt/pebble":    {"modules/tls/internal/pebbletest"},
+	"github.com/letsencrypt/pebble":    {"appliance/appliancetest/acmetest"},
 	"github.com/libdns/libdns":         {"appliance", "modules/dns", "modules/tls/acme"},
-	"github.com/miekg/dns":             {"modules/dns", "modules/tls/internal/pebbletest"},
+	"github.com/miekg/dns":             {"modules/dns", "appliance/appliancetest/acmetest"},
 	"github.com/cockroachdb/pebble":    {"modules/store/disk"},
 	"github.com/emersion/go-msgauth":   {"modules/check", "modules/signer", "cmd"},
 	"github.com/emersion/go-smtp":      {"modules/listener", "modules/internal/smtpconn", "appliance/appliancetest"},

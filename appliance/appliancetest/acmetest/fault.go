@@ -1,0 +1,213 @@
+package acmetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/letsencrypt/pebble/v2/core"
+)
+
+// A Resource is what a request is for (RFC 8555, section 7.1).
+type Resource string
+
+// The resources that clients use.
+const (
+	Directory     Resource = "directory"
+	NewNonce      Resource = "newNonce"
+	NewAccount    Resource = "newAccount"
+	Account       Resource = "account"
+	NewOrder      Resource = "newOrder"
+	Order         Resource = "order"
+	Authorization Resource = "authorization"
+	Challenge     Resource = "challenge"
+	Finalize      Resource = "finalize"
+	Certificate   Resource = "certificate"
+	RenewalInfo   Resource = "renewalInfo" // RFC 9773
+	Other         Resource = "other"
+)
+
+// resources are the beginnings of Pebble's paths.
+var resources = []struct {
+	prefix   string
+	resource Resource
+}{
+	{"/dir", Directory},
+	{"/nonce-plz", NewNonce},
+	{"/sign-me-up", NewAccount},
+	{"/my-account/", Account},
+	{"/order-plz", NewOrder},
+	{"/my-order/", Order},
+	{"/authZ/", Authorization},
+	{"/chalZ/", Challenge},
+	{"/finalize-order/", Finalize},
+	{"/certZ/", Certificate},
+	{"/draft-ietf-acme-ari-03/renewalInfo/", RenewalInfo},
+}
+
+// ResourceOf says what a request is for.
+func ResourceOf(r *http.Request) Resource {
+	for _, known := range resources {
+		if strings.HasPrefix(r.URL.Path, known.prefix) {
+			return known.resource
+		}
+	}
+	return Other
+}
+
+// A Fault sees each request before the authority does. The Problem that it
+// returns is the answer; nil lets the request through.
+type Fault func(r *http.Request) *Problem
+
+// A Problem is an error answer of an authority (RFC 8555, section 6.7).
+type Problem struct {
+	Type       string // without its prefix: "rateLimited"
+	Detail     string
+	Status     int           // of HTTP
+	RetryAfter time.Duration // 0: the answer has no Retry-After
+}
+
+// RateLimited is the answer to who has asked too often (RFC 8555, section 6.6).
+func RateLimited(retryAfter time.Duration) *Problem {
+	return &Problem{"rateLimited", "too many certificates for this set of names", http.StatusTooManyRequests, retryAfter}
+}
+
+// ServerInternal is the answer of an authority in trouble.
+func ServerInternal() *Problem {
+	return &Problem{Type: "serverInternal", Detail: "out of order", Status: http.StatusInternalServerError}
+}
+
+// Fail makes p the answer to each request for the resource.
+func Fail(resource Resource, p *Problem) Fault {
+	return func(r *http.Request) *Problem {
+		if ResourceOf(r) == resource {
+			return p
+		}
+		return nil
+	}
+}
+
+// Inject puts f before the authority, in place of what was there. It may be
+// called by several requests at a time; nil ends it.
+func (s *Server) Inject(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = f
+}
+
+// Requests is how many requests for a resource have arrived, those that a
+// Fault has answered too.
+func (s *Server) Requests(resource Resource) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests[resource]
+}
+
+// Issued is how many certificates the authority has issued.
+func (s *Server) Issued() int { return len(s.issued()) }
+
+func (s *Server) issued() (certificates []*core.Certificate) {
+	for _, order := range s.allOrders() {
+		order.RLock()
+		if order.CertificateObject != nil {
+			certificates = append(certificates, order.CertificateObject)
+		}
+		order.RUnlock()
+	}
+	return certificates
+}
+
+// ExpireOrders makes all orders that there are expired ones, so that those
+// which are not finalized yet never will be. Called by a Fault at a request to
+// Finalize, it is the order that becomes invalid under the hands of its client
+// (RFC 8555, section 7.1.6).
+func (s *Server) ExpireOrders() {
+	past := time.Now().Add(-time.Minute)
+	for _, order := range s.allOrders() {
+		order.Lock()
+		order.ExpiresDate = past
+		authorizations := order.AuthorizationObjects
+		order.Unlock()
+		for _, a := range authorizations {
+			a.Lock()
+			a.ExpiresDate = past
+			a.Unlock()
+		}
+	}
+}
+
+func (s *Server) allOrders() []*core.Order {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.orders)
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	resource := ResourceOf(r)
+	s.mu.Lock()
+	s.requests[resource]++
+	fault := s.fault
+	s.mu.Unlock()
+	if fault != nil {
+		if p := fault(r); p != nil {
+			p.write(w)
+			return
+		}
+	}
+	switch resource {
+	case RenewalInfo:
+		s.setRenewalInfo()
+	case Finalize:
+		// Let's Encrypt says where the order is, golang.org/x/crypto/acme looks
+		// for it there, and Pebble does not say it.
+		w.Header().Set("Location", s.http.URL+"/my-order/"+path.Base(r.URL.Path))
+	}
+	s.pebble.ServeHTTP(w, r)
+	if location := w.Header().Get("Location"); resource == NewOrder && location != "" {
+		s.remember(path.Base(location))
+	}
+}
+
+func (s *Server) remember(order string) {
+	o := s.db.GetOrderByID(order)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders = append(s.orders, o)
+}
+
+func (p *Problem) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	if p.RetryAfter > 0 {
+		seconds := int(math.Ceil(p.RetryAfter.Seconds()))
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
+	w.WriteHeader(p.Status)
+	text, err := json.Marshal(map[string]any{
+		"type": "urn:ietf:params:acme:error:" + p.Type, "detail": p.Detail, "status": p.Status,
+	})
+	if err == nil {
+		_, _ = w.Write(text)
+	}
+}
+
+// setRenewalInfo suggests that certificates are renewed when a third of their
+// time is left. Pebble takes a day more on both sides, which for certificates
+// of some seconds is at any time.
+func (s *Server) setRenewalInfo() {
+	for _, c := range s.issued() {
+		validity := c.Cert.NotAfter.Sub(c.Cert.NotBefore)
+		start := c.Cert.NotAfter.Add(-validity / 3)
+		text := fmt.Sprintf(`{"suggestedWindow":{"start":%q,"end":%q}}`,
+			start.Format(time.RFC3339Nano), start.Add(validity/30).Format(time.RFC3339Nano))
+		if err := s.db.SetARIResponse(c.Cert.SerialNumber, text); err != nil {
+			panic(err) // Pebble has issued it
+		}
+	}
+}
