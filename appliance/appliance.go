@@ -245,7 +245,9 @@ func (a *Appliance) stop(ctx context.Context, g *Graph) error {
 }
 
 // Healthy says what keeps the appliance from accepting, signing and storing
-// mail, or nil.
+// mail, or nil. A certificate that is still waited for does not: who leads
+// traffic only to instances that are healthy, as an orchestrator does, must
+// lead to this one the authority that comes to see whether it is there.
 func (a *Appliance) Healthy() error {
 	if !a.running.Load() {
 		return errors.New("not running")

@@ -35,6 +35,10 @@ func TestDNSRecordZone(t *testing.T) {
 			"example.com. IN MX 10 mail.example.com.",
 		},
 		{
+			appliance.DNSRecord{Name: "_25._tcp.mail.example.com", Type: "TLSA", Value: "3 1 1 00ff"},
+			"_25._tcp.mail.example.com. IN TLSA 3 1 1 00ff",
+		},
+		{
 			appliance.DNSRecord{Name: "a.example.com", Type: "TXT", Value: `say "hi" \o/`},
 			`a.example.com. IN TXT "say \"hi\" \\o/"`,
 		},

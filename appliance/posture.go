@@ -1,9 +1,11 @@
 package appliance
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -16,6 +18,7 @@ type Posture struct {
 	Mode      string            `json:"mode"`
 	Listeners []ListenerPosture `json:"listeners"`
 	Pipelines []PipelinePosture `json:"pipelines"`
+	TLS       []TLSPosture      `json:"tls"`
 	Records   []DNSRecord       `json:"dns_records"` // to publish, keys of signers among them
 }
 
@@ -25,6 +28,15 @@ type ListenerPosture struct {
 	Type      string   `json:"type"`
 	Addresses []string `json:"listens_on"`
 	Pipeline  string   `json:"pipeline"`
+	TLS       string   `json:"tls,omitempty"` // the block whose certificates it serves
+}
+
+// TLSPosture is what a tls block has for its listeners.
+type TLSPosture struct {
+	Addr         string            `json:"address"`
+	Type         string            `json:"type"`
+	Waits        string            `json:"waits,omitempty"` // why nobody is asked for a password yet
+	Certificates []CertificateInfo `json:"certificates"`
 }
 
 // PipelinePosture is who may send where.
@@ -43,7 +55,8 @@ func (a *Appliance) Posture() Posture {
 	p := Posture{Hostname: g.Settings.Hostname, DataDir: g.Settings.DataDir, Mode: g.Settings.Mode}
 	for _, n := range g.Pipelines() {
 		for _, l := range n.Pipeline.Listeners {
-			lp := ListenerPosture{Addr: l.Addr().String(), Type: g.Node(l.Addr()).Type, Pipeline: n.Addr.Name}
+			ln := g.Node(l.Addr())
+			lp := ListenerPosture{Addr: ln.Addr.String(), Type: ln.Type, Pipeline: n.Addr.Name, TLS: ln.dep(KindTLS)}
 			for _, addr := range l.To().Addrs() {
 				lp.Addresses = append(lp.Addresses, addr.String())
 			}
@@ -51,10 +64,32 @@ func (a *Appliance) Posture() Posture {
 		}
 		p.Pipelines = append(p.Pipelines, n.Pipeline.posture())
 	}
+	for _, n := range g.of(KindTLS) {
+		p.TLS = append(p.TLS, n.tlsPosture())
+	}
 	for _, n := range g.Nodes {
 		if d, ok := n.Module.(DNSPublisher); ok {
 			p.Records = append(p.Records, d.DNSRecords()...)
 		}
+	}
+	return p
+}
+
+// dep is the first of a kind that the node refers to, or "".
+func (n *Node) dep(kind Kind) string {
+	for _, d := range n.Deps {
+		if d.Kind == kind {
+			return d.String()
+		}
+	}
+	return ""
+}
+
+func (n *Node) tlsPosture() TLSPosture {
+	m := n.Module.(Certificates)
+	p := TLSPosture{Addr: n.Addr.String(), Type: n.Type, Certificates: m.Certificates()}
+	if err := m.Ready(); err != nil {
+		p.Waits = err.Error()
 	}
 	return p
 }
@@ -103,7 +138,7 @@ func names[T any](refs []Ref[T]) []string {
 	return all
 }
 
-// Log writes the posture, a line for each listener and pipeline.
+// Log writes the posture, a line for each listener, certificate and pipeline.
 func (p Posture) Log(log *zap.Logger) {
 	log.Info("appliance", zap.String("hostname", p.Hostname), zap.String("data_dir", p.DataDir), zap.String("mode", p.Mode))
 	if p.Mode == ModeCapture {
@@ -111,7 +146,12 @@ func (p Posture) Log(log *zap.Logger) {
 	}
 	for _, l := range p.Listeners {
 		log.Info("listening", zap.String("listener", l.Addr), zap.String("type", l.Type),
-			zap.Strings("on", l.Addresses), zap.String("pipeline", l.Pipeline))
+			zap.Strings("on", l.Addresses), zap.String("pipeline", l.Pipeline), zap.String("tls", cmp.Or(l.TLS, "none")))
+	}
+	for _, b := range p.TLS {
+		for i := range b.Certificates {
+			b.Certificates[i].log(log.With(zap.String("tls", b.Addr)), time.Now())
+		}
 	}
 	for _, x := range p.Pipelines {
 		log.Info("pipeline", zap.String("name", x.Name), zap.String("may_relay", strings.Join(x.MayRelay, "; ")),
@@ -121,4 +161,24 @@ func (p Posture) Log(log *zap.Logger) {
 	for _, r := range p.Records {
 		log.Info("publish in the DNS", zap.String("name", r.Name), zap.String("type", r.Type), zap.String("value", r.Value))
 	}
+}
+
+// log writes one line, a warning if somebody should look after the
+// certificate.
+func (c *CertificateInfo) log(log *zap.Logger, now time.Time) {
+	fields := []zap.Field{zap.Strings("names", c.Names), zap.String("state", string(c.State))}
+	if !c.NotAfter.IsZero() {
+		fields = append(fields, zap.Time("not_after", c.NotAfter))
+	}
+	if c.Error != "" {
+		fields = append(fields, zap.String("error", c.Error))
+	}
+	if !c.NextTry.IsZero() {
+		fields = append(fields, zap.Time("next_try", c.NextTry))
+	}
+	if c.Alarming(now) {
+		log.Warn("certificate", fields...)
+		return
+	}
+	log.Info("certificate", fields...)
 }
