@@ -43,7 +43,7 @@ func TestMetricsServerShowsNothingElse(t *testing.T) {
 	base := "http://" + s.Addr().String()
 	for path, want := range map[string]int{
 		"/metrics": 200, "/livez": 200, "/readyz": 200,
-		"/v1/queue": 404, "/v1/stop": 404, "/v1/posture": 404, "/": 404, "/debug/pprof/": 404,
+		"/v1/queue": 404, "/v1/tls": 404, "/v1/tls/renew": 404, "/v1/stop": 404, "/v1/posture": 404, "/": 404, "/debug/pprof/": 404,
 	} {
 		resp, err := http.Get(base + path)
 		if err != nil {
@@ -124,7 +124,9 @@ func TestDrain(t *testing.T) {
 			_, err := h.client.Send(t.Context(), admin.Submission{From: "a@example.com", To: []string{"b@example.org"}}, strings.NewReader("\r\n"))
 			return err
 		},
-		"ready": func() error { return h.client.Ready(t.Context()) },
+		"certificates": func() error { _, err := h.client.Certificates(t.Context()); return err },
+		"renew":        func() error { _, err := h.client.Renew(t.Context(), "tls.own"); return err },
+		"ready":        func() error { return h.client.Ready(t.Context()) },
 	} {
 		if e, ok := errors.AsType[*admin.Error](ask()); !ok || e.Status != http.StatusServiceUnavailable {
 			t.Errorf("%s: %v", name, e)

@@ -100,6 +100,17 @@ func (c *Client) Change(ctx context.Context, want ChangeRequest) (done Changed, 
 	return done, c.post(ctx, "/v1/queue/change", want, &done)
 }
 
+// Certificates lists what the tls blocks serve and wait for.
+func (c *Client) Certificates(ctx context.Context) (page CertificatePage, err error) {
+	return page, c.get(ctx, "/v1/tls", nil, &page)
+}
+
+// Renew asks for new certificates and waits for them. name is one of the names
+// of a certificate, or the address of a tls block.
+func (c *Client) Renew(ctx context.Context, name string) (page CertificatePage, err error) {
+	return page, c.post(ctx, "/v1/tls/renew", RenewRequest{name}, &page)
+}
+
 // Captured lists captured messages.
 func (c *Client) Captured(ctx context.Context) (page CapturedPage, err error) {
 	return page, c.get(ctx, "/v1/captured", nil, &page)

@@ -27,6 +27,8 @@
 //	GET  /v1/queue             QueuePage; id, sender, recipient, destination, held and limit select
 //	GET  /v1/queue/{id}        QueuedMessage
 //	POST /v1/queue/change      ChangeRequest → Changed
+//	GET  /v1/tls               CertificatePage
+//	POST /v1/tls/renew         RenewRequest → CertificatePage
 //	POST /v1/send              a message (RFC 5322); from, to…, pipeline and wait in the query → Sent
 //	GET  /v1/events            JSON lines of Event as mail is handled; id selects one message
 //	GET  /v1/captured          CapturedPage

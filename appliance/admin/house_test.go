@@ -30,6 +30,7 @@ type house struct {
 	store     *fakeStore
 	engine    *fakeEngine
 	relay     *fakeRelay
+	tls       *fakeTLS
 	events    *admin.Events
 	reload    func(context.Context, bool) (admin.Reloaded, error)
 	stopped   chan struct{}
@@ -41,7 +42,7 @@ type house struct {
 // open starts a house. address is "unix" or "tcp".
 func open(t *testing.T, address string, prepare ...func(*admin.Server)) *house {
 	t.Helper()
-	h := &house{store: new(fakeStore), relay: new(fakeRelay), events: new(admin.Events), stopped: make(chan struct{})}
+	h := &house{store: new(fakeStore), relay: new(fakeRelay), tls: new(fakeTLS), events: new(admin.Events), stopped: make(chan struct{})}
 	h.appliance = appliance.New(h.graph(), appliance.Options{
 		Events: []appliance.EventSink{h.events},
 		NewEngine: func(c appliance.EngineContext) appliance.Engine {
@@ -71,6 +72,7 @@ func (h *house) graph() *appliance.Graph {
 	return &appliance.Graph{Settings: settings, Nodes: []*appliance.Node{
 		{Addr: appliance.Addr{Kind: appliance.KindStore, Name: "main"}, Type: "fake", Module: h.store},
 		{Addr: relay, Type: "fake", Module: h.relay},
+		{Addr: appliance.Addr{Kind: appliance.KindTLS, Name: "own"}, Type: "fake", Module: h.tls},
 		{Addr: auth, Type: "fake", Module: login},
 		{Addr: appliance.Addr{Kind: appliance.KindPipeline, Name: "outgoing"}, Pipeline: p},
 	}}

@@ -23,6 +23,8 @@ func (s *Server) api() []route {
 		{pattern: "/v1/queue", method: http.MethodGet, handle: s.working(s.queue)},
 		{pattern: "/v1/queue/{id}", method: http.MethodGet, handle: s.working(s.queued)},
 		{pattern: "/v1/queue/change", method: http.MethodPost, accepts: typeJSON, handle: s.working(s.change)},
+		{pattern: "/v1/tls", method: http.MethodGet, handle: s.working(s.certificates)},
+		{pattern: "/v1/tls/renew", method: http.MethodPost, accepts: typeJSON, handle: s.working(s.renew)},
 		{pattern: "/v1/send", method: http.MethodPost, accepts: typeMessage, handle: s.send},
 		{pattern: "/v1/events", method: http.MethodGet, handle: s.events},
 		{pattern: "/v1/captured", method: http.MethodGet, handle: s.working(s.captured)},
@@ -48,6 +50,7 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
 	return err
 }
 
+// readyz does not ask for certificates: see [appliance.Appliance.Healthy].
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	select {
 	case <-s.draining:

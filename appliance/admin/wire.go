@@ -23,7 +23,7 @@ type Error struct {
 	Message     string             `json:"error"`
 	Reply       *Reply             `json:"reply,omitempty"`       // a message was refused
 	Diagnostics config.Diagnostics `json:"diagnostics,omitempty"` // a configuration does not load
-	Reasons     []string           `json:"reasons,omitempty"`     // the server is not ready
+	Reasons     []string           `json:"reasons,omitempty"`     // one by one: the server is not ready, a certificate was not renewed
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -185,6 +185,24 @@ func changeNamed(name string) (c appliance.Change, final, ok bool) {
 		return appliance.ChangeBounce, true, true
 	}
 	return 0, false, false
+}
+
+// A CertificatePage is what tls blocks serve and wait for.
+type CertificatePage struct {
+	Certificates []appliance.ServedCertificate `json:"certificates"`
+}
+
+// filled is p with an empty list instead of none.
+func (p CertificatePage) filled() CertificatePage {
+	if p.Certificates == nil {
+		p.Certificates = []appliance.ServedCertificate{}
+	}
+	return p
+}
+
+// A RenewRequest asks for a new certificate before the old one is due.
+type RenewRequest struct {
+	Name string `json:"name"` // one of its names, or the address of a tls block, which stands for all it has
 }
 
 // Sent is the answer to a message that was accepted.
