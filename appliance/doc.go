@@ -5,6 +5,7 @@
 //
 //	connect   listener: Session           Pipeline.Connect       checks AtConnect
 //	AUTH                                  Pipeline.Authenticate  wrong credentials 535, could not find out 454
+//	                                      or AuthenticateExternal, by the certificate of the client
 //	MAIL      Transaction begins          Pipeline.Mail          checks AtSender
 //	RCPT      one Recipient               Pipeline.Rcpt          relay rule, routes, checks AtRecipient
 //	DATA      io.Reader, once             Pipeline.Data:

@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -94,9 +93,6 @@ func (p *Pipeline) Limits() Limits { return p.house.Limits }
 // Hostname is what a server of this pipeline calls itself.
 func (p *Pipeline) Hostname() string { return p.house.Hostname }
 
-// CanAuthenticate says whether anybody could log in.
-func (p *Pipeline) CanAuthenticate() bool { return len(p.Auth) > 0 }
-
 // Replies of the pipeline, and of those who drive it for the same reasons.
 var (
 	ErrBadCredentials = NewReply(535, 7, 8, "Authentication credentials invalid")
@@ -116,45 +112,6 @@ func (p *Pipeline) Connect(ctx context.Context, s *Session) error {
 	}
 	s.auth = tx.Auth
 	return nil
-}
-
-// Authenticate asks the authenticators in turn. The error is
-// ErrBadCredentials if each says that the credentials are wrong, and
-// ErrAuthFailing if one could not find out (RFC 4954, section 6).
-func (p *Pipeline) Authenticate(ctx context.Context, s *Session, user string, password Secret) (Identity, error) {
-	reply := ErrBadCredentials
-	for _, a := range p.Auth {
-		id, err := p.ask(ctx, a, s, user, password)
-		if err == nil {
-			return id, nil
-		}
-		if !errors.Is(err, ErrCredentials) {
-			reply = ErrAuthFailing.With(fmt.Errorf("%s: %w", a.Addr(), err))
-		}
-	}
-	p.emit(Event{
-		Kind: EventAuthFailed, Session: s.ID, Listener: s.Listener.Name, User: user,
-		Client: clientIP(s), Reply: reply,
-	})
-	return Identity{}, reply
-}
-
-// ask asks one authenticator. Whoever logs in has a name: there are rules by
-// name, and none may be passed by without one.
-func (p *Pipeline) ask(ctx context.Context, a Ref[Authenticator], s *Session, user string, password Secret) (id Identity, err error) {
-	err = p.guard(a.Addr(), func() (err error) {
-		id, err = a.To().Authenticate(ctx, s, user, password)
-		return err
-	})
-	switch {
-	case err != nil:
-		return Identity{}, err
-	case id.User == "":
-		return Identity{}, errors.New("accepted the credentials of nobody")
-	case id.By.IsZero():
-		id.By = a.Addr()
-	}
-	return id, nil
 }
 
 // Mail begins a transaction and asks the AtSender checks.

@@ -13,6 +13,7 @@ type Session struct {
 	Listener   Addr                 // who accepted the connection
 	Client     netip.AddrPort       // the zero value for a unix socket
 	Local      netip.AddrPort       // the address the client connected to
+	Hostname   string               // what the listener calls itself; "" is the name of the appliance
 	Hello      string               // the EHLO argument, sanitised: a claim, not a fact
 	Extended   bool                 // EHLO and not HELO
 	TLS        *tls.ConnectionState // nil in plain text

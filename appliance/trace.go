@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
@@ -29,7 +30,8 @@ func NewSessionID() string {
 
 // received makes the trace field that RFC 5321, section 4.4, asks of every
 // server that takes responsibility for a message. What the client claims
-// stands there only if it is a domain or an address literal.
+// stands there only if it is a domain or an address literal; of its
+// certificate nothing does. hostname is that of the appliance.
 func received(tx *Transaction, hostname string) Field {
 	s := tx.Session
 	b := make([]byte, 0, 256)
@@ -37,7 +39,7 @@ func received(tx *Transaction, hostname string) Field {
 	if s.Client.IsValid() {
 		b = append(b, " ("+addressLiteral(s)+")"...)
 	}
-	b = append(b, " by "+hostname+" with "+s.Protocol(tx.Envelope.SMTPUTF8)...)
+	b = append(b, " by "+cmp.Or(s.Hostname, hostname)+" with "+s.Protocol(tx.Envelope.SMTPUTF8)...)
 	if s.TLS != nil {
 		b = append(b, " ("+DescribeTLS(s.TLS)+")"...)
 	}

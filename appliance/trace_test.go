@@ -35,6 +35,7 @@ func TestReceived(t *testing.T) {
 		{"one recipient", Session{Hello: "c.example"}, Envelope{Recipients: one}, "from c.example by mx.example.org with SMTP id ID for <u@example.net>"},
 		{"two recipients", Session{Hello: "c.example"}, Envelope{Recipients: append(one, one...)}, "from c.example by mx.example.org with SMTP id ID"},
 		{"no name", Session{}, Envelope{}, "from unknown by mx.example.org with SMTP id ID"},
+		{"a name of the listener's own", Session{Hello: "c.example", Hostname: "smtp.example.org"}, Envelope{}, "from c.example by smtp.example.org with SMTP id ID"},
 		{"bare address", Session{Hello: "192.0.2.1"}, Envelope{}, "from unknown by mx.example.org with SMTP id ID"},
 		{"literal", Session{Hello: "[192.0.2.1]"}, Envelope{}, "from [192.0.2.1] by mx.example.org with SMTP id ID"},
 		{"injection", Session{Hello: "x\r\nBcc: y"}, Envelope{}, "from unknown by mx.example.org with SMTP id ID"},
