@@ -3,7 +3,7 @@
 // lines: see cmd/waxwing, which is also the pattern to copy.
 //
 //	run        is the server: load, start, reload on SIGHUP, stop on SIGTERM
-//	reload, stop, send, queue, capture, events, health, status, dkim show
+//	reload, stop, send, queue, capture, events, health, status, tls, dkim show
 //	           ask the running server through its admin socket
 //	validate, fmt, modules, docs, hash-password, dkim generate, demo
 //	           work without one

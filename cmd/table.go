@@ -11,7 +11,8 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
-// table is text in columns.
+// table is text in columns. A row of one cell is a line of its own, for which
+// no column is made wider.
 type table struct{ rows [][]string }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
@@ -20,6 +21,9 @@ func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 func (t *table) write(w io.Writer) error {
 	var widths []int
 	for _, row := range t.rows {
+		if len(row) == 1 {
+			continue
+		}
 		for i, cell := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
@@ -33,7 +37,9 @@ func (t *table) write(w io.Writer) error {
 		for i, cell := range row {
 			cell = printable(cell)
 			line.WriteString(cell)
-			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			}
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}

@@ -192,13 +192,19 @@ func (p *process) terminate() {
 // run runs a command of the waxwing program against the server.
 func (p *process) run(args ...string) string {
 	p.t.Helper()
-	cmd := exec.Command(binary, append(args, "--config", p.config)...)
-	cmd.Env = append(os.Environ(), "APP_PASSWORD="+password)
-	out, err := cmd.CombinedOutput()
+	out, err := p.try(args...)
 	if err != nil {
 		p.t.Fatalf("waxwing %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+// try is run for a command that may fail.
+func (p *process) try(args ...string) (string, error) {
+	cmd := exec.Command(binary, append(args, "--config", p.config)...)
+	cmd.Env = append(os.Environ(), "APP_PASSWORD="+password)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 func (p *process) login() appliancetest.SubmitConfig {

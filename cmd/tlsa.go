@@ -1,0 +1,141 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+func (p *program) tlsaCommand() *cobra.Command {
+	var form recordForm
+	c := &cobra.Command{
+		Use:   "tlsa [NAME]",
+		Short: "print the DANE records of the certificates, for mail servers that send to port 25",
+		Long: `tlsa prints the records by which other mail servers recognize this one (DANE: RFC 7672) as lines of a zone
+file, for all names or for NAME, which may also be a block, such as tls.letsencrypt. The name is that of the MX record.
+
+They are of use only in a zone that is signed with DNSSEC; in any other they are ignored. That is why the server
+does not list them among the records it wants published.
+
+A record holds the hash of a public key. One of a key that a renewal replaces would keep senders from delivering, so
+there are records only of certificates whose key stays: those of tls "acme" unless reuse_key = false, and of
+tls "self_signed". Publish a new record, and let the old one expire, before a key is changed.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return oneName(c, args)
+			}
+			return nil
+		},
+		ValidArgsFunction: p.completeNames,
+		RunE: func(c *cobra.Command, args []string) error {
+			page, err := p.certificates(c.Context())
+			if err != nil {
+				return err
+			}
+			hosts := hostsOf(page.Certificates, "")
+			if len(args) == 1 {
+				if hosts = hostsOf(page.Certificates, args[0]); hosts == nil {
+					return errNoSuchName(args[0], page.Certificates)
+				}
+			}
+			return p.showTLSA(page.Certificates, hosts, form)
+		},
+	}
+	form.add(c)
+	p.adminFlags(c)
+	p.jsonFlag(c)
+	return c
+}
+
+// showTLSA prints the records of the hosts, and why others have none.
+func (p *program) showTLSA(all []appliance.ServedCertificate, hosts []string, form recordForm) error {
+	var records []appliance.DNSRecord
+	var without []string
+	for _, host := range hosts {
+		found, why := tlsaRecords(all, host)
+		if why != "" {
+			without = append(without, fmt.Sprintf("no record for %s: %s", host, why))
+		}
+		records = append(records, found...)
+	}
+	if len(records) > 0 {
+		without = append(without, "These records help only in a zone that is signed with DNSSEC.")
+	}
+	if len(records) > 0 || p.json {
+		if err := p.showRecords(records, form); err != nil {
+			return err
+		}
+	}
+	for _, line := range without {
+		fmt.Fprintln(p.err, printable(line))
+	}
+	if len(records) == 0 && !p.json {
+		return errors.New("there are no records to publish")
+	}
+	return nil
+}
+
+// hostsOf returns the host names that certificates are kept for: all of them,
+// those of a block, or the one that is wanted. Nil is that it is none of them.
+func hostsOf(all []appliance.ServedCertificate, want string) []string {
+	if d, err := appliance.ParseDomain(strings.TrimSuffix(want, ".")); err == nil {
+		want = d
+	}
+	var hosts []string
+	for _, c := range all {
+		for _, n := range c.Names {
+			if want != "" && want != c.Block && want != n {
+				if !covers(n, want) {
+					continue
+				}
+				n = want
+			}
+			if _, err := netip.ParseAddr(n); err != nil && !slices.Contains(hosts, n) {
+				hosts = append(hosts, n)
+			}
+		}
+	}
+	return hosts
+}
+
+// covers says whether a name of a certificate is valid for a host (RFC 6125,
+// section 6.4.3: a wildcard stands for one label).
+func covers(name, host string) bool {
+	if parent, ok := strings.CutPrefix(name, "*."); ok {
+		_, rest, _ := strings.Cut(host, ".")
+		return rest == parent
+	}
+	return name == host
+}
+
+// tlsaRecords returns the records of a host, or why there must be none. A
+// client may be shown any of the certificates that are valid for the host, so
+// that all of them have to have one.
+func tlsaRecords(all []appliance.ServedCertificate, host string) (records []appliance.DNSRecord, why string) {
+	if strings.HasPrefix(host, "*.") {
+		return nil, "it stands for many hosts; name one of them: waxwing tls tlsa " + strings.Replace(host, "*", "mail", 1)
+	}
+	for _, c := range all {
+		if !slices.ContainsFunc(c.Names, func(n string) bool { return covers(n, host) }) {
+			continue
+		}
+		switch {
+		case c.KeyHash == "":
+			return nil, c.Block + " has no certificate for it yet"
+		case !c.KeyStays:
+			return nil, fmt.Sprintf("%s (type %s) does not promise that renewals keep the key", c.Block, c.Type)
+		}
+		// RFC 7672, section 3.1.1: DANE-EE(3), the key (1), its SHA-256 (1).
+		r := appliance.DNSRecord{Name: "_25._tcp." + host, Type: "TLSA", Value: "3 1 1 " + c.KeyHash}
+		if !slices.Contains(records, r) {
+			records = append(records, r)
+		}
+	}
+	return records, ""
+}
