@@ -27,6 +27,7 @@
 package acmetest
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"log"
@@ -60,6 +61,9 @@ type Options struct {
 	HTTPPort, TLSPort int
 	// Validity of the certificates in whole seconds. Default: 90 days.
 	Validity time.Duration
+	// Skew is how far the authority's clock is ahead of ours: its certificates
+	// are not valid before that. Negative is behind.
+	Skew time.Duration
 	// BadNonces is how many in a hundred good nonces are rejected.
 	BadNonces int
 	// EAB are the external accounts (RFC 8555, section 7.3.4), key identifier
@@ -82,6 +86,7 @@ type Server struct {
 	db       *db.MemoryStore
 	dns      *dnsServer
 
+	validity, skew       time.Duration
 	directory            string
 	rootFile, rootsFile  string
 	roots                *x509.CertPool
@@ -100,6 +105,7 @@ func Start(t testing.TB, o Options) *Server {
 		db:       db.NewMemoryStore(),
 		dns:      startDNS(t),
 		httpAddr: loopback(t, o.HTTPPort), tlsAddress: loopback(t, o.TLSPort),
+		validity: cmp.Or(o.Validity, defaultValidity), skew: o.Skew,
 		requests: make(map[Resource]int),
 	}
 	for id, key := range o.EAB {
@@ -123,11 +129,7 @@ func (s *Server) startPebble(t testing.TB, o Options, logger *log.Logger) {
 	defer setenv(t, "PEBBLE_AUTHZREUSE", "0")()
 	defer setenv(t, "PEBBLE_WFE_NONCEREJECT", strconv.Itoa(o.BadNonces))()
 
-	validity := o.Validity
-	if validity == 0 {
-		validity = defaultValidity
-	}
-	profile := ca.Profile{Description: "default", ValidityPeriod: uint64(validity / time.Second)}
+	profile := ca.Profile{Description: "default", ValidityPeriod: uint64(s.validity / time.Second)}
 	authority := ca.New(logger, s.db, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": profile})
 	resolver := o.Resolver
 	if resolver == "" {

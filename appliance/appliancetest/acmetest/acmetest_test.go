@@ -8,14 +8,19 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/acme"
 )
@@ -28,13 +33,15 @@ type client struct {
 	ca  *Server
 	acc *acme.Client
 
+	challenge string // "http-01" or "dns-01"
+
 	mu      sync.Mutex
 	answers map[string]string // path to text, for http-01
 }
 
 func newClient(t *testing.T, ca *Server) *client {
 	t.Helper()
-	c := &client{t: t, ca: ca, answers: make(map[string]string)}
+	c := &client{t: t, ca: ca, challenge: "http-01", answers: make(map[string]string)}
 	pem, err := os.ReadFile(ca.RootFile())
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +83,7 @@ func (c *client) register(ctx context.Context, binding *acme.ExternalAccountBind
 	return err
 }
 
-// obtain gets a certificate for the name by http-01.
+// obtain gets a certificate for the name.
 func (c *client) obtain(ctx context.Context, name string) (*x509.Certificate, error) {
 	order, err := c.acc.AuthorizeOrder(ctx, acme.DomainIDs(name))
 	if err != nil {
@@ -105,29 +112,40 @@ func (c *client) obtain(ctx context.Context, name string) (*x509.Certificate, er
 	return c.verify(chain, name)
 }
 
+// authorize does the first challenge of a type that the client knows.
 func (c *client) authorize(ctx context.Context, url string) error {
 	a, err := c.acc.GetAuthorization(ctx, url)
 	if err != nil {
 		return err
 	}
 	for _, challenge := range a.Challenges {
-		if challenge.Type != "http-01" {
+		if challenge.Type != c.challenge {
 			continue
 		}
-		text, err := c.acc.HTTP01ChallengeResponse(challenge.Token)
-		if err != nil {
+		if err := c.prepare(a.Identifier.Value, challenge.Token); err != nil {
 			return err
 		}
-		c.mu.Lock()
-		c.answers[c.acc.HTTP01ChallengePath(challenge.Token)] = text
-		c.mu.Unlock()
 		if _, err := c.acc.Accept(ctx, challenge); err != nil {
 			return err
 		}
 		_, err = c.acc.WaitAuthorization(ctx, url)
 		return err
 	}
-	return errors.New("http-01 is not offered")
+	return fmt.Errorf("%s is not offered", c.challenge)
+}
+
+// prepare puts the answer to a challenge where the authority looks for it.
+func (c *client) prepare(name, token string) error {
+	if c.challenge == "dns-01" {
+		value, err := c.acc.DNS01ChallengeRecord(token)
+		c.ca.SetTXT("_acme-challenge."+name, "of somebody else", value)
+		return err
+	}
+	text, err := c.acc.HTTP01ChallengeResponse(token)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answers[c.acc.HTTP01ChallengePath(token)] = text
+	return err
 }
 
 // verify does what a client of the certificate's owner does.
@@ -236,6 +254,90 @@ func TestX7Faults(t *testing.T) {
 	}
 }
 
+func TestX7ByDNS(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	ca := Start(t, Options{})
+	c := newClient(t, ca)
+	c.challenge = "dns-01"
+	if err := c.register(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.obtain(ctx, "mx.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	ca.SetTXT("_acme-challenge.mx.example.com")
+	if txt := ask(t, ca, "_acme-challenge.mx.example.com.", dns.TypeTXT); len(txt.Answer) != 0 {
+		t.Errorf("records that were removed are there: %v", txt.Answer)
+	}
+}
+
+func TestDNS(t *testing.T) {
+	t.Parallel()
+	ca := Start(t, Options{})
+	ca.SetTXT("txt.Example.com", "one", "two")
+	for _, c := range []struct {
+		name            string
+		kind            uint16
+		rcode, answered int
+	}{
+		{"mx.example.com.", dns.TypeA, dns.RcodeSuccess, 1},
+		{"mx.example.com.", dns.TypeAAAA, dns.RcodeSuccess, 0},
+		{"mx.example.com.", dns.TypeCAA, dns.RcodeSuccess, 0},
+		{"mx.example.com.", dns.TypeSOA, dns.RcodeSuccess, 0},
+		{"example.com.", dns.TypeSOA, dns.RcodeSuccess, 1},
+		{"TXT.example.com.", dns.TypeTXT, dns.RcodeSuccess, 2},
+		{"mx.invalid.", dns.TypeA, dns.RcodeNameError, 0},
+	} {
+		reply := ask(t, ca, c.name, c.kind)
+		if reply.Rcode != c.rcode || len(reply.Answer) != c.answered || !reply.Authoritative {
+			t.Errorf("%s %s: %v", c.name, dns.TypeToString[c.kind], reply)
+		}
+	}
+}
+
+// ask asks the DNS server of the harness.
+func ask(t *testing.T, ca *Server, name string, kind uint16) *dns.Msg {
+	t.Helper()
+	reply, err := dns.Exchange(new(dns.Msg).SetQuestion(name, kind), ca.Resolver())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply
+}
+
+// RFC 9773: the authority says when it wants a certificate to be renewed.
+func TestRenewalInfo(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	ca := Start(t, Options{Validity: 90 * time.Second})
+	c := newClient(t, ca)
+	if err := c.register(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := c.obtain(ctx, "mx.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := base64.RawURLEncoding.EncodeToString(leaf.AuthorityKeyId) + "." + base64.RawURLEncoding.EncodeToString(leaf.SerialNumber.Bytes())
+	base := strings.TrimSuffix(ca.Directory(), "/dir")
+	response, err := c.acc.HTTPClient.Get(base + "/draft-ietf-acme-ari-03/renewalInfo/" + id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var info struct {
+		SuggestedWindow struct{ Start, End time.Time }
+	}
+	if err := json.NewDecoder(response.Body).Decode(&info); err != nil {
+		t.Fatal(err)
+	}
+	left := leaf.NotAfter.Sub(info.SuggestedWindow.Start)
+	if left < 25*time.Second || left > 35*time.Second || !info.SuggestedWindow.End.Before(leaf.NotAfter) {
+		t.Errorf("valid until %v, to be renewed between %v and %v", leaf.NotAfter, info.SuggestedWindow.Start, info.SuggestedWindow.End)
+	}
+}
+
 func TestX7NameThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -249,6 +351,24 @@ func TestX7NameThatDoesNotExist(t *testing.T) {
 	}
 	if ca.Issued() != 0 {
 		t.Errorf("%d certificates issued", ca.Issued())
+	}
+}
+
+func TestX7Skew(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	ca := Start(t, Options{Skew: time.Hour, Validity: 24 * time.Hour})
+	c := newClient(t, ca)
+	if err := c.register(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := c.obtain(ctx, "mx.example.com")
+	var invalid x509.CertificateInvalidError
+	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		t.Fatalf("got %v, want a certificate out of its time", err)
+	}
+	if early := time.Until(leaf.NotBefore); early < 55*time.Minute || leaf.NotAfter.Sub(leaf.NotBefore) != 24*time.Hour {
+		t.Errorf("valid from %v to %v", leaf.NotBefore, leaf.NotAfter)
 	}
 }
 

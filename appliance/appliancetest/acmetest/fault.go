@@ -175,8 +175,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// remember keeps an order, and gives it the times of a clock that is wrong.
 func (s *Server) remember(order string) {
 	o := s.db.GetOrderByID(order)
+	if s.skew != 0 {
+		o.Lock()
+		notBefore := time.Now().Add(s.skew)
+		o.NotBefore = notBefore.Format(time.RFC3339)
+		o.NotAfter = notBefore.Add(s.validity).Format(time.RFC3339)
+		o.Unlock()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.orders = append(s.orders, o)
