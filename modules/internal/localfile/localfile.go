@@ -10,7 +10,11 @@
 // goroutine to join. A file is read once it has been left alone for a second:
 // the half of a file that an editor or "htpasswd" has written so far is never
 // seen. If the new content is bad, or the file is gone or cannot be read, the
-// old value stays and the log says so once.
+// old value stays, the log says so once, and [Watched.Err] has the reason
+// until it is over.
+//
+// [WatchSet] is for a directory, whose files come and go: what is watched is
+// asked for at each look.
 package localfile
 
 import (
@@ -25,22 +29,31 @@ import (
 
 // Read returns the content of the regular file at path, of at most max octets.
 func Read(path string, max int64) ([]byte, error) {
-	b, _, err := read(path, max)
+	b, _, err := ReadMode(path, max)
 	return b, err
 }
 
 // ReadSecret is [Read] for a file that nobody else on the machine should see:
 // the log has a warning if its mode lets everybody read it.
 func ReadSecret(log *zap.Logger, path string, max int64) ([]byte, error) {
-	b, mode, err := read(path, max)
-	if err == nil && mode&0o004 != 0 {
-		log.Warn("everybody on this machine can read this secret; chmod it to 0600 or 0640",
-			zap.String("file", path), zap.Stringer("mode", mode))
+	b, mode, err := ReadMode(path, max)
+	if err == nil {
+		WarnExposed(log, path, mode)
 	}
 	return b, err
 }
 
-func read(path string, max int64) ([]byte, fs.FileMode, error) {
+// WarnExposed is the warning of [ReadSecret], for a file that turns out to
+// hold a secret when it has been read.
+func WarnExposed(log *zap.Logger, path string, mode fs.FileMode) {
+	if mode&0o004 != 0 {
+		log.Warn("everybody on this machine can read this secret; chmod it to 0600 or 0640",
+			zap.String("file", path), zap.Stringer("mode", mode))
+	}
+}
+
+// ReadMode is [Read] with the mode of the file.
+func ReadMode(path string, max int64) ([]byte, fs.FileMode, error) {
 	// Stat comes first: opening a FIFO would wait for a writer.
 	fi, err := os.Stat(path)
 	if err != nil {

@@ -171,6 +171,100 @@ func TestWatchedTriesAgain(t *testing.T) {
 	})
 }
 
+// TestWatchedErr: the reason stays as long as the value is not that of the
+// files, whatever the log has been told, and no longer.
+func TestWatchedErr(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t)
+		step := func(what, want string) {
+			t.Helper()
+			time.Sleep(time.Second)
+			w.w.Get()
+			if got := w.w.Err(); want == "" && got != nil || want != "" && (got == nil || !strings.Contains(got.Error(), want)) {
+				t.Errorf("%s: error %v, want %q", what, got, want)
+			}
+		}
+		step("as it was", "")
+		write(t, w.path, "bad", time.Minute)
+		step("bad", "line 7")
+		step("still bad", "line 7")
+		if err := os.Rename(w.path, w.path+"x"); err != nil {
+			t.Fatal(err)
+		}
+		step("gone", "no such file")
+		if err := os.Rename(w.path+"x", w.path); err != nil {
+			t.Fatal(err)
+		}
+		step("back and bad", "line 7")
+		write(t, w.path, "two", 30*time.Second)
+		step("good", "")
+	})
+}
+
+// TestWatchSet: files that come, go and are renamed change the value, each
+// once the directory has been left alone.
+func TestWatchSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "a"), "1", time.Hour)
+		list := func() ([]string, error) {
+			files, err := filepath.Glob(filepath.Join(dir, "[a-z]"))
+			return append(files, dir), err
+		}
+		load := func() (string, error) {
+			files, err := filepath.Glob(filepath.Join(dir, "[a-z]"))
+			var all string
+			for _, f := range files {
+				b, err := localfile.Read(f, 10)
+				if err != nil {
+					return "", err
+				}
+				all += filepath.Base(f) + string(b)
+			}
+			return all, err
+		}
+		core, logs := observer.New(zapcore.DebugLevel)
+		w, err := localfile.WatchSet(zap.New(core), load, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// changed is when the directory was changed, on the clock of the test.
+		changed := func(ago time.Duration) {
+			when := time.Now().Add(-ago)
+			if err := os.Chtimes(dir, when, when); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := func(value string, logged int) {
+			t.Helper()
+			time.Sleep(time.Second)
+			if got := w.Get(); got != value {
+				t.Errorf("value %q, want %q", got, value)
+			}
+			if all := logs.TakeAll(); len(all) != logged {
+				t.Errorf("logged %v, want %d entries", all, logged)
+			}
+		}
+		changed(time.Minute)
+		want("a1", 1)
+		write(t, filepath.Join(dir, "b"), "2", time.Minute)
+		changed(-time.Second / 2)
+		want("a1", 0) // it may be one of two
+		want("a1b2", 1)
+		if err := os.Rename(filepath.Join(dir, "b"), filepath.Join(dir, "c")); err != nil {
+			t.Fatal(err)
+		}
+		changed(time.Minute)
+		want("a1c2", 1)
+		if err := os.Remove(filepath.Join(dir, "a")); err != nil {
+			t.Fatal(err)
+		}
+		changed(time.Minute)
+		want("c2", 1)
+		want("c2", 0)
+	})
+}
+
 // TestWatchedReplaced: another file with the same size and time is noticed.
 func TestWatchedReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
