@@ -1,6 +1,7 @@
-// Package certs is what the tls modules share: the configuration of a TLS
-// server whose certificates change, the choice among several of them, what
-// there is to tell about a certificate, and the metric of its expiry.
+// Package certs is what modules that have certificates share: the configuration
+// of a TLS server whose certificates change, the choice among several of them,
+// the certificate that a relay shows, reading both from files, what there is to
+// tell about a certificate, and the metric of its expiry.
 package certs
 
 import (

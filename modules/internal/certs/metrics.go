@@ -1,6 +1,8 @@
 package certs
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -15,7 +17,7 @@ var notAfter = prometheus.NewDesc("waxwing_tls_cert_not_after_seconds",
 	"Unix time at which the certificate for a name expires; 0 while there is none.", []string{"name"}, nil)
 
 // RegisterExpiry adds the time at which the certificates expire to the
-// metrics, in seconds of Unix time. A nil registerer is none.
+// metrics, in seconds of Unix time, for each name. A nil registerer is none.
 func RegisterExpiry(r prometheus.Registerer, list func() []appliance.CertificateInfo) error {
 	if r == nil {
 		return nil
@@ -25,6 +27,9 @@ func RegisterExpiry(r prometheus.Registerer, list func() []appliance.Certificate
 
 // Describe implements prometheus.Collector.
 func (*expiry) Describe(ch chan<- *prometheus.Desc) { ch <- notAfter }
+
+// maxExpiryNames bounds the names that a module shows: each is a time series.
+const maxExpiryNames = 1000
 
 // Collect implements prometheus.Collector. Of several certificates for a name,
 // such as RSA beside ECDSA, the one that expires first counts.
@@ -37,7 +42,11 @@ func (e *expiry) Collect(ch chan<- prometheus.Metric) {
 			at = float64(c.NotAfter.Unix())
 		}
 		for _, n := range c.Names {
+			n = strings.ToLower(n)
 			old, seen := first[n]
+			if !seen && len(names) == maxExpiryNames {
+				continue
+			}
 			if !seen {
 				names = append(names, n)
 			}

@@ -20,6 +20,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -33,6 +34,8 @@ type site struct {
 	dir    string
 	writes time.Duration
 	logs   *observer.ObservedLogs
+
+	metrics prometheus.Registerer
 }
 
 func newSite(t *testing.T) *site { return &site{t: t, dir: t.TempDir()} }
@@ -99,7 +102,9 @@ func rsaKey(t *testing.T) crypto.Signer {
 func (s *site) open(f *Files) error {
 	core, logs := observer.New(zapcore.DebugLevel)
 	s.logs = logs
-	return errors.Join(f.Validate(), f.Provision(&appliance.Context{Log: zap.New(core), Hostname: "mail.example.com"}))
+	return errors.Join(f.Validate(), f.Provision(&appliance.Context{
+		Log: zap.New(core), Hostname: "mail.example.com", Metrics: s.metrics,
+	}))
 }
 
 func (s *site) mustOpen(f *Files) *Files {
@@ -175,7 +180,7 @@ func TestP18Renewal(t *testing.T) {
 			if got := names(t, f, &tls.Config{}); got != want {
 				t.Errorf("%s: %q is served, want %q", what, got, want)
 			}
-			logs := s.logs.FilterMessageSnippet("again").TakeAll()
+			logs := s.logs.FilterMessageSnippet("again").All()
 			if level == "" && len(logs) > 0 || level != "" && (len(logs) != 1 || logs[0].Level.String() != level) {
 				t.Errorf("%s: log %v, want one %q", what, logs, level)
 			}
