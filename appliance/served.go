@@ -52,8 +52,9 @@ func (g *Graph) certificates() []ServedCertificate {
 
 // RenewCertificate asks for a new certificate now, and returns what there is
 // afterwards. name is one of the names of a certificate, or the address of a
-// tls block, which stands for all its certificates. It takes as long as the
-// authority does; nothing but ctx bounds it.
+// tls block, which stands for all its certificates, one after the other. It
+// takes as long as the authority does; nothing but ctx bounds it, whose cause
+// is then part of the error.
 //
 // The error is fs.ErrNotExist if no certificate is kept for the name, and
 // errors.ErrUnsupported if none that is can be asked for: the text says who
@@ -69,11 +70,18 @@ func (a *Appliance) RenewCertificate(ctx context.Context, name string) ([]Served
 	var failed []error
 	for _, c := range kept {
 		n := g.keeper(c)
-		if r, ok := n.Module.(CertificateRenewer); ok && len(c.Names) > 0 {
-			asked = true
-			if err := r.Renew(ctx, c.Names[0]); err != nil {
-				failed = append(failed, &InstanceError{n.Addr, err})
-			}
+		r, ok := n.Module.(CertificateRenewer)
+		if !ok || len(c.Names) == 0 {
+			continue
+		}
+		asked = true
+		err := r.Renew(ctx, c.Names[0])
+		if err != nil {
+			failed = append(failed, &InstanceError{n.Addr, err})
+		}
+		if err != nil && ctx.Err() != nil {
+			failed = append(failed, context.Cause(ctx))
+			break
 		}
 	}
 	if !asked {

@@ -123,6 +123,17 @@ func TestRenewCertificateFails(t *testing.T) {
 	}
 }
 
+// TestRenewCertificateEnds: what nobody waits for any more is not asked for.
+func TestRenewCertificateEnds(t *testing.T) {
+	a, le, _ := keepers()
+	le.fails = map[string]error{"mail.example.com": context.Canceled}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errLocal)
+	if _, err := a.RenewCertificate(ctx, "tls.le"); !errors.Is(err, errLocal) || len(le.asked) != 1 {
+		t.Errorf("asked for %v, %v", le.asked, err)
+	}
+}
+
 func TestAlarming(t *testing.T) {
 	now, day := time.Now(), 24*time.Hour
 	for _, c := range []struct {

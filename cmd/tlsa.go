@@ -104,8 +104,8 @@ func hostsOf(all []appliance.ServedCertificate, want string) []string {
 	return hosts
 }
 
-// covers says whether a name of a certificate is valid for a host (RFC 6125,
-// section 6.4.3: a wildcard stands for one label).
+// covers says whether a name of a certificate is valid for a host (RFC 9525,
+// section 6.3: a wildcard stands for one label).
 func covers(name, host string) bool {
 	if parent, ok := strings.CutPrefix(name, "*."); ok {
 		_, rest, _ := strings.Cut(host, ".")

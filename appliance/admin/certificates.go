@@ -3,10 +3,13 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance"
 )
 
 // renewTime bounds a renewal: an authority looks at the DNS only after a new
@@ -26,7 +29,7 @@ func (s *Server) renew(w http.ResponseWriter, r *http.Request) error {
 	if want.Name == "" {
 		return badRequest(`name is missing; it is one of the names of a certificate, or the address of a block, such as "tls.own"`)
 	}
-	ctx, cancel := s.untilDrain(r.Context(), renewTime)
+	ctx, cancel := s.untilDrain(r.Context())
 	defer cancel()
 	done, err := s.opts.Appliance.RenewCertificate(ctx, want.Name)
 	setWriteDeadline(w, writeTimeout) // it may have taken its time
@@ -54,18 +57,25 @@ func renewalError(name string, err error) *Error {
 	}
 }
 
-// untilDrain is ctx for at most d, and no longer than until the server is
-// drained: a stop does not wait for others. cancel must be called.
-func (s *Server) untilDrain(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
-	ctx, end := context.WithTimeout(ctx, d)
+// What ends a renewal before the authority does.
+var (
+	errStopping = errors.New("the server is stopping")
+	errTooLong  = fmt.Errorf("it has taken more than %s; the server goes on trying by itself", appliance.FormatDuration(renewTime))
+)
+
+// untilDrain is ctx for at most renewTime, and no longer than until the server
+// is drained: a stop does not wait for others. cancel must be called.
+func (s *Server) untilDrain(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
+	ctx, stop := context.WithCancelCause(ctx)
+	ctx, end := context.WithTimeoutCause(ctx, renewTime, errTooLong)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		select {
 		case <-s.draining:
-			end()
+			stop(errStopping)
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, func() { end(); <-ended }
+	return ctx, func() { end(); stop(nil); <-ended }
 }

@@ -125,8 +125,12 @@ func TestDrainEndsRenewal(t *testing.T) {
 	}()
 	<-asked
 	h.server.Drain(t.Context())
-	if e, ok := errors.AsType[*admin.Error](<-done); !ok || e.Status != http.StatusServiceUnavailable {
-		t.Errorf("got %v", e)
+	e, ok := errors.AsType[*admin.Error](<-done)
+	if !ok || e.Status != http.StatusServiceUnavailable {
+		t.Fatalf("got %v", e)
+	}
+	if diff := cmp.Diff([]string{"tls.own: context canceled", "the server is stopping"}, e.Reasons); diff != "" {
+		t.Error(diff)
 	}
 }
 
