@@ -6,6 +6,7 @@ import (
 	_ "github.com/waxwing-mail/waxwing/modules/auth/htpasswd"
 	_ "github.com/waxwing-mail/waxwing/modules/auth/static"
 	_ "github.com/waxwing-mail/waxwing/modules/check/senders"
+	_ "github.com/waxwing-mail/waxwing/modules/dns/rfc2136"
 	_ "github.com/waxwing-mail/waxwing/modules/listener/smtp"
 	_ "github.com/waxwing-mail/waxwing/modules/listener/submission"
 	_ "github.com/waxwing-mail/waxwing/modules/listener/submissions"
