@@ -40,6 +40,8 @@ type Dialogue struct {
 	Split bool
 	// Directive carries out lines that begin with a word not listed above.
 	Directive func(word, arg string) error
+	// TLS is the configuration of the client for starttls; nil verifies nothing.
+	TLS *tls.Config
 	// Timeout bounds each read and write. 0 is 10 seconds.
 	Timeout time.Duration
 
@@ -243,7 +245,11 @@ func (d *Dialogue) expectClose() error {
 }
 
 func (d *Dialogue) startTLS() error {
-	c := tls.Client(d.conn, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a test client
+	config := d.TLS
+	if config == nil {
+		config = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // a test client
+	}
+	c := tls.Client(d.conn, config)
 	if err := c.Handshake(); err != nil {
 		return err
 	}

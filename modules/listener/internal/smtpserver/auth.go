@@ -5,23 +5,30 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
+	"github.com/emersion/go-sasl"
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
 var (
-	errAuthOff     = appliance.NewReply(502, 5, 1, "AUTH is not offered here; hand in your mail on port 587 or 465")
-	errAuthClear   = appliance.NewReply(538, 7, 11, "Encryption is required to log in; use STARTTLS first")
-	errAuthTwice   = appliance.NewReply(503, 5, 1, "You have logged in already")
-	errAuthUnknown = appliance.NewReply(504, 5, 4, "This authentication mechanism is not offered; see the reply to EHLO")
-	errAuthBase64  = appliance.NewReply(501, 5, 2, "Cannot decode the response; send base64")
-	errAuthSyntax  = appliance.NewReply(501, 5, 2, "Malformed response for this authentication mechanism")
-	errAuthCancel  = appliance.NewReply(501, 7, 0, "Authentication cancelled")
-	errAuthLong    = appliance.NewReply(500, 5, 6, "Authentication line is too long")
+	errAuthOff       = appliance.NewReply(502, 5, 1, "AUTH is not offered here; hand in your mail on port 587 or 465")
+	errAuthClear     = appliance.NewReply(538, 7, 11, "Encryption is required to log in; use STARTTLS first")
+	errAuthTwice     = appliance.NewReply(503, 5, 1, "You have logged in already")
+	errAuthUnknown   = appliance.NewReply(504, 5, 4, "This authentication mechanism is not offered; see the reply to EHLO")
+	errNoCertificate = appliance.NewReply(504, 5, 4, "To log in with EXTERNAL, show a client certificate in the TLS handshake")
+	errAuthBase64    = appliance.NewReply(501, 5, 2, "Cannot decode the response; send base64")
+	errAuthSyntax    = appliance.NewReply(501, 5, 2, "Malformed response for this authentication mechanism")
+	errAuthCancel    = appliance.NewReply(501, 7, 0, "Authentication cancelled")
+	errAuthLong      = appliance.NewReply(500, 5, 6, "Authentication line is too long")
 )
+
+// errCertificateRequired is for clients that see no AUTH, since they have not
+// shown what they could log in with.
+var errCertificateRequired = appliance.NewReply(530, 7, 0, "Authentication required; show a client certificate in the TLS handshake, then AUTH EXTERNAL")
 
 // authWeight is how many errors a failed login counts as.
 const authWeight = 5
@@ -46,8 +53,8 @@ func (s *session) auth(ctx context.Context, arg string) {
 	p, release := s.srv.Acquire()
 	defer release()
 	name, initial, hasInitial := strings.Cut(arg, " ")
+	name = strings.ToUpper(name)
 	reply := s.mayAuthenticate(p)
-	mech, known := mechanisms[strings.ToUpper(name)]
 	switch {
 	case reply != nil:
 		s.refuse(reply)
@@ -58,12 +65,28 @@ func (s *session) auth(ctx context.Context, arg string) {
 		s.refuse(errNested)
 	case name == "" || strings.Contains(initial, " "):
 		s.refuse(appliance.NewReply(501, 5, 4, "Write AUTH, a mechanism, and at most one response"))
-	case !known:
+	case name == sasl.External && p.TakesCertificates() && !s.showedCertificate():
+		s.refuse(errNoCertificate)
+	case !slices.Contains(s.mechanisms(p), name):
 		s.refuse(errAuthUnknown)
+	case !s.srv.mayLogin():
+		s.notYet()
 	default:
 		l := &login{s: s, ctx: ctx, p: p}
-		s.exchange(l, mech(l), initial, hasInitial)
+		s.exchange(l, mechanisms[name](l), initial, hasInitial)
 	}
+}
+
+// notYet refuses to hear a password, before a challenge has asked for it. That
+// is nobody's failure to log in, and counts as a command that brings no
+// message forward.
+func (s *session) notYet() {
+	s.srv.metrics.notReady.Inc()
+	if !s.tolerate() {
+		s.expel(errJunk)
+		return
+	}
+	s.refuse(errNotReady)
 }
 
 // exchange runs the challenges and responses of a mechanism.

@@ -2,6 +2,7 @@ package smtpserver
 
 import (
 	"math"
+	"net"
 	"net/netip"
 	"sync"
 
@@ -28,29 +29,31 @@ func ceilingBelow(limit uint64) int {
 	return int(min(limit-min(limit/4, maxReserve), math.MaxInt32))
 }
 
-// enter adds a session, or says why not.
-func (c *crowd) enter(s *session) *appliance.Reply {
+// enter adds a session for a connection, or says why not. What a session costs
+// is spent only on those that come in.
+func (c *crowd) enter(conn net.Conn, begin func() *session) (*session, *appliance.Reply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
 		c.all, c.perIP = make(map[*session]struct{}), make(map[netip.Prefix]int)
 		c.ceiling = descriptorCeiling()
 	}
-	if beyond(s.wire.raw, c.ceiling) {
-		return errCrowded
+	if beyond(conn, c.ceiling) {
+		return nil, errCrowded
 	}
 	if c.maxTotal > 0 && len(c.all) >= c.maxTotal {
-		return errCrowded
+		return nil, errCrowded
 	}
-	key, known := neighbourhood(s.info.Client.Addr())
+	key, known := neighbourhood(addrPort(conn.RemoteAddr()).Addr())
 	if known && c.maxPerIP > 0 && c.perIP[key] >= c.maxPerIP {
-		return errCrowdedIP
+		return nil, errCrowdedIP
 	}
+	s := begin()
 	c.all[s] = struct{}{}
 	if known {
 		c.perIP[key]++
 	}
-	return nil
+	return s, nil
 }
 
 func (c *crowd) leave(s *session) {

@@ -5,7 +5,8 @@
 // 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034), SMTPUTF8 (RFC 6531),
 // DSN (RFC 3461), CHUNKING (RFC 3030, without BINARYMIME), LIMITS (RFC 9422),
 // STARTTLS (RFC 3207) or implicit TLS (RFC 8314), and AUTH (RFC 4954) with
-// PLAIN and LOGIN. It is our own engine; docs/go-smtp.md says why.
+// PLAIN and LOGIN, and EXTERNAL (RFC 4422, appendix A) for clients that have
+// shown a certificate if the pipeline knows clients by theirs. It is our own engine; docs/go-smtp.md says why.
 //
 // # States of a session
 //
@@ -31,14 +32,19 @@
 //   - A client that talks when it must listen (before the greeting, after
 //     EHLO, DATA, AUTH or STARTTLS) gets 554 5.5.0 and is disconnected.
 //   - A message that breaks off is never handed on as a whole one.
-//   - Credentials are taken under TLS only, without exception.
+//   - Credentials are taken under TLS only, without exception, and not before
+//     the certificate is one that clients can verify: until then AUTH is
+//     announced and answered 454 4.7.0.
+//   - A client is known by a certificate only if this very handshake proved
+//     that it holds the key: where certificates count there are no session
+//     tickets.
 //   - Replies never repeat what the client sent and never tell what broke.
 //
 // # Limits
 //
 // Connections (421; also those that would take the last file descriptors of
-// the process, which the queue and deliveries need), connections of one address (421; an IPv6 /64 is one
-// address), recipients (452), octets of a command line (500), of a message
+// the process, which the queue and deliveries need), connections of one address
+// (421; an IPv6 /64 is one address), recipients (452), octets of a command line (500), of a message
 // (552), errors and idle commands on one connection (421 4.7.0, after a delay
 // that grows), the time to send one command line, the time between two octets
 // of a message, its average rate, and its total time (421 4.4.2). A session

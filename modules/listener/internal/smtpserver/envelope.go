@@ -45,6 +45,11 @@ func (s *session) authRequired() *appliance.Reply {
 		// RFC 3207, section 4.
 		return appliance.NewReply(530, 7, 0, "Must issue a STARTTLS command first")
 	}
+	wantsCertificate := false
+	s.srv.with(func(p *appliance.Pipeline) { wantsCertificate = p.TakesCertificates() && !p.TakesPasswords() })
+	if wantsCertificate && !s.showedCertificate() {
+		return errCertificateRequired
+	}
 	return appliance.ErrAuthRequired
 }
 

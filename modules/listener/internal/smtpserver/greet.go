@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -13,7 +14,7 @@ func (s *session) greet(ctx context.Context) {
 	var err error
 	var hostname string
 	s.srv.with(func(p *appliance.Pipeline) {
-		hostname = p.Hostname()
+		hostname = s.hostname(p)
 		err = p.Connect(ctx, s.info)
 	})
 	if err != nil {
@@ -26,6 +27,11 @@ func (s *session) greet(ctx context.Context) {
 		return
 	}
 	writePlain(s.wire.w, 220, hostname+" ESMTP")
+}
+
+// hostname is what the client is told that it talks to.
+func (s *session) hostname(p *appliance.Pipeline) string {
+	return cmp.Or(s.info.Hostname, p.Hostname())
 }
 
 // bar greets a client that is not welcome. RFC 5321, section 3.1: a server
@@ -60,7 +66,7 @@ func (s *session) hello(arg string, extended bool) {
 	s.endTransaction()
 	s.greeted, s.info.Hello, s.info.Extended = true, name, extended
 	s.srv.with(func(p *appliance.Pipeline) {
-		lines := []string{p.Hostname()}
+		lines := []string{s.hostname(p)}
 		if extended {
 			lines = append(lines, s.extensions(p)...)
 		}
@@ -83,8 +89,8 @@ func (s *session) extensions(p *appliance.Pipeline) []string {
 	if s.info.TLS == nil && s.srv.tls != nil {
 		all = append(all, "STARTTLS")
 	}
-	if s.mayAuthenticate(p) == nil {
-		all = append(all, "AUTH "+strings.Join(mechanismNames(), " "))
+	if names := s.mechanisms(p); len(names) > 0 && s.mayAuthenticate(p) == nil {
+		all = append(all, "AUTH "+strings.Join(names, " "))
 	}
 	return all
 }

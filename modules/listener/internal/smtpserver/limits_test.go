@@ -523,3 +523,28 @@ func TestStopUnstarted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCrowdedCostsNothing: no session is made for a connection that is sent
+// away.
+func TestCrowdedCostsNothing(t *testing.T) {
+	conn, other := net.Pipe()
+	defer conn.Close()
+	defer other.Close()
+	made := 0
+	begin := func() *session {
+		made++
+		return &session{info: new(appliance.Session)}
+	}
+	c := &crowd{maxTotal: 1}
+	first, reply := c.enter(conn, begin)
+	if reply != nil {
+		t.Fatal(reply)
+	}
+	if _, reply := c.enter(other, begin); reply != errCrowded || made != 1 {
+		t.Errorf("%v, %d sessions were made", reply, made)
+	}
+	c.leave(first)
+	if _, reply := c.enter(other, begin); reply != nil || made != 2 {
+		t.Errorf("%v, %d sessions were made", reply, made)
+	}
+}

@@ -10,6 +10,7 @@ type metrics struct {
 	open              prometheus.Gauge
 	accepted, refused prometheus.Counter
 	tlsFailed         prometheus.Counter
+	notReady          prometheus.Counter
 	disconnected      prometheus.Counter
 }
 
@@ -24,12 +25,13 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		accepted:     counter("waxwing_smtp_connections_accepted_total", "SMTP connections served."),
 		refused:      counter("waxwing_smtp_connections_refused_total", "SMTP connections refused because there were too many."),
 		tlsFailed:    counter("waxwing_smtp_tls_failures_total", "TLS handshakes with clients that failed."),
+		notReady:     counter("waxwing_smtp_auth_not_ready_total", "AUTH commands answered 454 because there is no valid certificate yet."),
 		disconnected: counter("waxwing_smtp_disconnected_total", "Clients disconnected for errors, time-outs or protocol violations."),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.open, m.accepted, m.refused, m.tlsFailed, m.disconnected} {
+	for _, c := range []prometheus.Collector{m.open, m.accepted, m.refused, m.tlsFailed, m.notReady, m.disconnected} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

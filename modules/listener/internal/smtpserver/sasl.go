@@ -15,8 +15,9 @@ import (
 // given nil when the client sent no initial response.
 type mechanism = sasl.Server
 
-// mechanisms are the ones offered, all of them under TLS only.
+// mechanisms are the ones known, all of them under TLS only.
 var mechanisms = map[string]func(*login) mechanism{
+	sasl.External: func(l *login) mechanism { return sasl.NewExternalServer(l.identify) },
 	sasl.Plain: func(l *login) mechanism {
 		return sasl.NewPlainServer(func(authzid, user, password string) error {
 			return l.verify(authzid, user, appliance.NewSecret(password))
@@ -25,8 +26,24 @@ var mechanisms = map[string]func(*login) mechanism{
 	sasl.Login: func(l *login) mechanism { return &loginMechanism{login: l} },
 }
 
-// mechanismNames is the order in which they are announced.
-func mechanismNames() []string { return []string{sasl.Plain, sasl.Login} }
+// mechanisms are the names of those offered to this client, in the order in
+// which they are announced: many clients take the first that they can do.
+func (s *session) mechanisms(p *appliance.Pipeline) []string {
+	var names []string
+	if s.showedCertificate() && p.TakesCertificates() {
+		names = append(names, sasl.External)
+	}
+	if p.TakesPasswords() {
+		names = append(names, sasl.Plain, sasl.Login)
+	}
+	return names
+}
+
+// showedCertificate says whether the client has proved in the handshake that
+// it holds the key of a certificate, whoever issued that.
+func (s *session) showedCertificate() bool {
+	return s.info.TLS != nil && len(s.info.TLS.PeerCertificates) > 0
+}
 
 // A login asks the pipeline once whether a user is who he says he is.
 type login struct {
@@ -54,6 +71,17 @@ func (l *login) verify(authzid, user string, password appliance.Secret) (err err
 		return appliance.ErrBadCredentials
 	}
 	l.identity, err = l.p.Authenticate(l.ctx, l.s.info, user, password)
+	return err
+}
+
+// identify asks who the client is by its certificate. RFC 4422, appendix A.1:
+// the response is the authorization identity, "" for that which goes with the
+// credentials.
+func (l *login) identify(authzid string) (err error) {
+	if len(authzid) > maxUser || !printableUTF8(authzid) {
+		return appliance.ErrBadCredentials
+	}
+	l.identity, err = l.p.AuthenticateExternal(l.ctx, l.s.info, authzid)
 	return err
 }
 

@@ -40,7 +40,11 @@ type Server struct {
 	log      *zap.Logger
 	metrics  *metrics
 	networks []trusted
-	tls      *tls.Config // nil: no TLS
+	hostname string // of this listener; "" is that of the pipeline
+
+	tls    *tls.Config // nil: no TLS
+	asking *tls.Config // tls for a pipeline that knows clients by their certificates
+	door   door
 
 	listener net.Listener
 	crowd    crowd
@@ -67,6 +71,9 @@ func (s *Server) Provision(ctx *appliance.Context, set Settings, role Role) erro
 	if s.networks, err = set.networks(); err != nil {
 		return err
 	}
+	if s.hostname, err = set.hostname(); err != nil {
+		return err
+	}
 	s.set, s.role, s.ctx, s.log = set, role, ctx, ctx.Log
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -88,20 +95,18 @@ func (s *Server) Start(context.Context) error {
 	}
 	s.serve(l)
 	s.log.Info("listening", zap.Stringer("address", l.Addr()))
+	s.with(func(p *appliance.Pipeline) {
+		if s.role.Submission && p.CanAuthenticate() {
+			s.mayLogin()
+		}
+	})
 	s.warnOfGateway(os.DirFS("/"))
 	return nil
 }
 
-// tlsConfig asks for the certificates; nil is no TLS.
-func (s *Server) tlsConfig() *tls.Config {
-	if !s.set.TLS.IsSet() {
-		return nil
-	}
-	return s.set.TLS.To().ServerConfig(appliance.TLSUse{Opportunistic: s.role.Opportunistic})
-}
-
 func (s *Server) serve(l net.Listener) {
-	s.listener, s.tls = l, s.tlsConfig()
+	s.listener = l
+	s.tls, s.asking = s.tlsConfigs()
 	s.life, s.cut = context.WithCancel(context.Background())
 	s.stopping = make(chan struct{})
 	s.close = sync.OnceValue(l.Close)
@@ -207,8 +212,8 @@ func (s *Server) pause(d time.Duration) bool {
 
 // admit starts a session or, when there are too many, sends the client away.
 func (s *Server) admit(c net.Conn) {
-	sess := newSession(s, c)
-	if reply := s.crowd.enter(sess); reply != nil {
+	sess, reply := s.crowd.enter(c, func() *session { return newSession(s, c) })
+	if reply != nil {
 		s.metrics.refused.Inc()
 		s.turnAway(c, reply)
 		return

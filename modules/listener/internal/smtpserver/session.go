@@ -49,6 +49,7 @@ func newSession(srv *Server, c net.Conn) *session {
 		Listener:   srv.ctx.Addr,
 		Client:     addrPort(c.RemoteAddr()),
 		Local:      addrPort(c.LocalAddr()),
+		Hostname:   srv.hostname,
 		Submission: srv.role.Submission,
 	}
 	info.Trusted = srv.trusts(info.Client.Addr())

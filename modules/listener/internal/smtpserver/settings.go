@@ -15,6 +15,12 @@ type Settings struct {
 	// Where to listen: ":25", "192.0.2.1:25", "[2001:db8::1]:25" or
 	// "unix:/run/waxwing/smtp.sock".
 	Address string `hcl:"address,optional"`
+	// What this listener calls itself in its greeting, to EHLO, and in the
+	// Received field of what it takes: the name that its clients connect to, if
+	// that is not the host name of the file. A tls "acme" block gets a
+	// certificate for it too. Example: "smtp.example.com". Default: hostname of
+	// the file.
+	Hostname string `hcl:"hostname,optional"`
 	// The tls block whose certificates are served. Default: the only tls block
 	// of the file; without any, a self-signed certificate.
 	TLS appliance.Ref[appliance.Certificates] `hcl:"tls,optional,only"`
@@ -59,6 +65,9 @@ func (s *Settings) Validate() error {
 	if err := s.validateAddress(); err != nil {
 		return err
 	}
+	if _, err := s.hostname(); err != nil {
+		return err
+	}
 	if _, err := s.networks(); err != nil {
 		return err
 	}
@@ -98,6 +107,23 @@ func (s *Settings) validateAddress() error {
 		return attr("address", fmt.Sprintf("%q is not an IP address of this machine; leave it out to listen on all", host))
 	}
 	return nil
+}
+
+// hostname is the name of the listener in canonical form, "" if it has none of
+// its own.
+func (s *Settings) hostname() (string, error) {
+	if s.Hostname == "" {
+		return "", nil
+	}
+	name, err := appliance.ParseDomain(s.Hostname)
+	if err == nil && name[0] == '[' {
+		err = fmt.Errorf("%q is an address in brackets", s.Hostname)
+	}
+	if err != nil {
+		return "", &appliance.AttrError{Attr: "hostname", Err: err,
+			Msg: `must be a host name, such as "smtp.example.com"; leave it out for the hostname of the file`}
+	}
+	return name, nil
 }
 
 // A trusted is one entry of the trusted list.

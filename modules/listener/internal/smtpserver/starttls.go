@@ -32,7 +32,7 @@ func (s *session) starttls(ctx context.Context, arg string) {
 // the client, such as the argument to the EHLO command, which was not obtained
 // from the TLS negotiation itself."
 func (s *session) startTLS(ctx context.Context) bool {
-	state, err := s.wire.handshake(ctx, s.srv.tls)
+	state, err := s.wire.handshake(ctx, s.srv.tlsNow())
 	if err != nil {
 		s.closing = true
 		s.tlsFailed(err)
