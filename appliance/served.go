@@ -77,7 +77,7 @@ func (a *Appliance) RenewCertificate(ctx context.Context, name string) ([]Served
 		asked = true
 		err := r.Renew(ctx, c.Names[0])
 		if err != nil {
-			failed = append(failed, &InstanceError{n.Addr, err})
+			failed = append(failed, &InstanceError{n.Addr, fmt.Errorf("%s: %w", c.Names[0], err)})
 		}
 		if err != nil && ctx.Err() != nil {
 			failed = append(failed, context.Cause(ctx))

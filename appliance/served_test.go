@@ -115,7 +115,7 @@ func TestRenewCertificateFails(t *testing.T) {
 	a, le, _ := keepers()
 	le.fails = map[string]error{"mail.example.com": errors.New("refused"), "192.0.2.1": errLocal}
 	done, err := a.RenewCertificate(t.Context(), "tls.le")
-	if err == nil || err.Error() != "tls.le: refused\ntls.le: "+errLocal.Error() || !errors.Is(err, errLocal) {
+	if err == nil || err.Error() != "tls.le: mail.example.com: refused\ntls.le: 192.0.2.1: "+errLocal.Error() || !errors.Is(err, errLocal) {
 		t.Errorf("got %v", err)
 	}
 	if len(le.asked) != 4 || len(done) != 4 || done[1].State != CertificateValid || done[0].State != CertificatePending {

@@ -34,7 +34,7 @@ func (s *Server) renew(w http.ResponseWriter, r *http.Request) error {
 	done, err := s.opts.Appliance.RenewCertificate(ctx, want.Name)
 	setWriteDeadline(w, writeTimeout) // it may have taken its time
 	if err != nil {
-		return renewalError(want.Name, err)
+		return renewalError(want.Name, done, err)
 	}
 	writeJSON(w, http.StatusOK, CertificatePage{done}.filled())
 	return nil
@@ -43,16 +43,20 @@ func (s *Server) renew(w http.ResponseWriter, r *http.Request) error {
 // renewalError is what a program is told of a renewal that failed: 404 if
 // nobody keeps such a certificate, 422 if those who do cannot be asked, and
 // 503 if it was tried, which says that it may be tried again.
-func renewalError(name string, err error) *Error {
+func renewalError(name string, asked []appliance.ServedCertificate, err error) *Error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &Error{Status: http.StatusNotFound, Message: err.Error()}
 	case errors.Is(err, errors.ErrUnsupported):
 		return &Error{Status: http.StatusUnprocessableEntity, Message: err.Error()}
 	}
+	text := "there is no new certificate for " + name
+	if len(asked) > 1 {
+		text = "not all certificates of " + name + " were renewed"
+	}
 	return &Error{
 		Status:  http.StatusServiceUnavailable,
-		Message: name + " was not renewed; what was served before goes on being served",
+		Message: text + "; what was served before goes on being served",
 		Reasons: strings.Split(err.Error(), "\n"),
 	}
 }

@@ -82,10 +82,10 @@ func TestRenew(t *testing.T) {
 	h.tls.renew = func(context.Context) error { return errors.New("port 80 is closed\nopen it") }
 	_, err = h.client.Renew(t.Context(), "tls.own")
 	e, ok = errors.AsType[*admin.Error](err)
-	if !ok || e.Status != http.StatusServiceUnavailable || !strings.Contains(e.Message, "tls.own was not renewed") {
+	if !ok || e.Status != http.StatusServiceUnavailable || !strings.Contains(e.Message, "there is no new certificate for tls.own; ") {
 		t.Fatalf("a renewal that fails: %v", err)
 	}
-	if diff := cmp.Diff([]string{"tls.own: port 80 is closed", "open it"}, e.Reasons); diff != "" {
+	if diff := cmp.Diff([]string{"tls.own: mail.example.com: port 80 is closed", "open it"}, e.Reasons); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -129,7 +129,7 @@ func TestDrainEndsRenewal(t *testing.T) {
 	if !ok || e.Status != http.StatusServiceUnavailable {
 		t.Fatalf("got %v", e)
 	}
-	if diff := cmp.Diff([]string{"tls.own: context canceled", "the server is stopping"}, e.Reasons); diff != "" {
+	if diff := cmp.Diff([]string{"tls.own: mail.example.com: context canceled", "the server is stopping"}, e.Reasons); diff != "" {
 		t.Error(diff)
 	}
 }
