@@ -35,6 +35,8 @@ type conn struct {
 	w      *bufio.Writer
 	out    *timedWriter
 	tls    *tls.ConnectionState // nil in plain text
+	asked  bool                 // for our certificate
+	heard  bool                 // a reply has come over TLS
 	ext    extensions
 	log    transcript
 
@@ -225,6 +227,7 @@ func (c *conn) read(ctx context.Context, at stage) (reply, error) {
 		return r, c.lost(ctx, at, err)
 	}
 	c.log.server(r.String())
+	c.heard = c.tls != nil
 	if r.closing() {
 		c.broken = true
 	}
@@ -239,6 +242,9 @@ func (c *conn) fail(r *appliance.Reply) *Failure {
 
 // lost ends the connection because of an error of it.
 func (c *conn) lost(ctx context.Context, at stage, err error) *Failure {
+	if c.handshakeUndone(ctx, err) {
+		return c.handshakeFailed(ctx, err)
+	}
 	c.log.note(printable([]byte(err.Error())))
 	return c.fail(lost(ctx, c.target.Name, at, err))
 }

@@ -11,8 +11,9 @@
 //	idle in the pool, or QUIT
 //
 // It speaks PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152),
-// SMTPUTF8 (RFC 6531), DSN (RFC 3461), STARTTLS (RFC 3207), AUTH PLAIN and
-// LOGIN (RFC 4954), REQUIRETLS (RFC 8689) and enhanced status codes (RFC 2034).
+// SMTPUTF8 (RFC 6531), DSN (RFC 3461), STARTTLS (RFC 3207), AUTH PLAIN, LOGIN
+// and EXTERNAL (RFC 4954), REQUIRETLS (RFC 8689) and enhanced status codes (RFC
+// 2034). A server that asks for a certificate is shown that of [Config].
 //
 // # What it promises
 //

@@ -29,6 +29,9 @@ type Config struct {
 	// TLS has the roots of certificates that are to be verified; nil is those
 	// of the system. Names are set for each connection.
 	TLS *tls.Config
+	// ClientCertificate returns what a server is shown that asks for a
+	// certificate, at each handshake anew; nil shows none.
+	ClientCertificate func() *tls.Certificate
 	// Dial opens TCP connections; nil is that of a [net.Dialer]. An error
 	// that carries a *appliance.Reply is the outcome.
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
@@ -53,6 +56,7 @@ type Pool struct {
 	log            *zap.Logger
 	opened, reused prometheus.Counter
 	shunned        shunned
+	unasked        sync.Once // says that a server does not want our certificate
 
 	mu      sync.Mutex
 	stopped bool
@@ -83,7 +87,11 @@ func NewPool(cfg Config) *Pool {
 		p.tls = cfg.TLS.Clone()
 	}
 	p.tls.MinVersion = tls.VersionTLS12
-	p.tls.ClientSessionCache = tls.NewLRUClientSessionCache(256)
+	if cfg.ClientCertificate == nil {
+		// A session that is resumed is still that of the certificate it began
+		// with: whoever has one gets a handshake each time.
+		p.tls.ClientSessionCache = tls.NewLRUClientSessionCache(256)
+	}
 	p.measure(cfg.Metrics)
 	return p
 }

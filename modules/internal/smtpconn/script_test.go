@@ -56,7 +56,9 @@ type server struct {
 	addr     netip.AddrPort
 	contents []string // that were sent to it, dots and all
 	call     func()
-	played   int // scripts that were begun
+	tls      *tls.Config // of the step TLS, if not serverTLS
+	clients  []string    // the common names in the certificates of clients, "" without one
+	played   int         // scripts that were begun
 	mu       sync.Mutex
 	done     sync.WaitGroup
 }
@@ -116,10 +118,11 @@ func (s *server) play(c net.Conn, sc script) {
 		case "CONTENT":
 			err = s.content(r)
 		case "TLS":
-			tc := tls.Server(c, serverTLS())
+			tc := tls.Server(c, s.config())
 			if err = tc.Handshake(); err != nil {
 				return // the client says what it thinks of it
 			}
+			s.greeted(tc.ConnectionState())
 			c, r = tc, bufio.NewReader(tc)
 		case "READ":
 			n, _ := strconv.ParseInt(arg, 10, 64)
@@ -138,6 +141,38 @@ func (s *server) play(c net.Conn, sc script) {
 			return
 		}
 	}
+}
+
+// use exchanges the configuration of TLS.
+func (s *server) use(cfg *tls.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tls = cfg
+}
+
+func (s *server) config() *tls.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tls != nil {
+		return s.tls
+	}
+	return serverTLS()
+}
+
+func (s *server) greeted(cs tls.ConnectionState) {
+	name := ""
+	if len(cs.PeerCertificates) > 0 {
+		name = cs.PeerCertificates[0].Subject.CommonName
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = append(s.clients, name)
+}
+
+func (s *server) shown() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.clients, " ")
 }
 
 func (s *server) expect(r *bufio.Reader, verb, want string) error {

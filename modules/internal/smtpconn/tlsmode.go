@@ -1,13 +1,9 @@
 package smtpconn
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -86,48 +82,3 @@ func (c *conn) startTLSRefused(r reply) error {
 	}
 	return nil
 }
-
-// handshake does the TLS handshake over the connection as it is.
-func (c *conn) handshake(ctx context.Context) error {
-	cfg := c.pool.tls.Clone()
-	cfg.ServerName = cmp.Or(c.target.ServerName, c.target.Name)
-	cfg.InsecureSkipVerify = !c.target.TLS.Verifies()
-	ctx, cancel := context.WithTimeout(ctx, c.pool.cfg.Timeouts.Handshake)
-	defer cancel()
-	_ = c.nc.SetDeadline(time.Time{}) // ctx bounds the handshake
-	tc := tls.Client(c.nc, cfg)
-	if err := tc.HandshakeContext(ctx); err != nil {
-		return c.handshakeFailed(ctx, err)
-	}
-	c.setConn(tc)
-	cs := tc.ConnectionState()
-	c.tls = &cs
-	c.log.note("TLS: " + appliance.DescribeTLS(&cs))
-	return nil
-}
-
-func (c *conn) handshakeFailed(ctx context.Context, err error) error {
-	c.log.note("TLS handshake failed: " + printable([]byte(err.Error())))
-	r := appliance.Replyf(451, 7, 5, "TLS with %s failed", c.target.Name)
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		r = appliance.Replyf(451, 7, 5, "The certificate of %s is not valid for it", c.target.Name)
-	}
-	f := c.fail(r.With(err))
-	f.handshake = !errors.Is(context.Cause(ctx), context.Canceled)
-	return f
-}
-
-// describeTLS is the TLS of a Result: "TLS 1.3, verified".
-func (c *conn) describeTLS() string {
-	if c.tls == nil {
-		return ""
-	}
-	how := "unverified"
-	if c.verified() {
-		how = "verified"
-	}
-	return tls.VersionName(c.tls.Version) + ", " + how
-}
-
-// verified says that the server has proved its name.
-func (c *conn) verified() bool { return c.tls != nil && c.target.TLS.Verifies() }
