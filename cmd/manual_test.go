@@ -75,11 +75,12 @@ var standIns = map[string]string{
 	"signer":   `signer "dkim" %q { domains = ["example.com"] }`,
 	"relay":    `relay "discard" %q {}`,
 	"tls":      `tls "self_signed" %q {}`,
+	"dns":      "dns \"rfc2136\" %q {\n  server = \"192.0.2.53\"\n  key_name = \"acme.\"\n  key = env(\"TSIG_KEY\")\n}",
 }
 
 var (
 	comment   = regexp.MustCompile(`(?m)#.*$`)
-	reference = regexp.MustCompile(`\b(listener|auth|check|signer|relay|tls)\.([a-z][a-z0-9_]*)`)
+	reference = regexp.MustCompile(`\b(listener|auth|check|signer|relay|tls|dns)\.([a-z][a-z0-9_]*)`)
 )
 
 // completed adds a stand-in for each block that the text refers to and does
@@ -125,12 +126,21 @@ func TestManualConfigurations(t *testing.T) {
 func manualWorld() config.Options {
 	return config.Options{
 		Registry: appliance.Builtin,
-		Getenv:   func(string) (string, bool) { return "mail.value.example.com", true }, // good for a name or a password
+		Getenv:   manualValue,
 		ReadFile: func(string) ([]byte, error) { return []byte("correct horse battery staple\n"), nil },
 		Stat:     func(string) (fs.FileInfo, error) { return nil, fs.ErrNotExist },
 		Hostname: func() (string, error) { return "mail.example.com", nil },
 		DataDir:  "/data",
 	}
+}
+
+// manualValue is what a variable holds: a key by its name, or what is good for
+// a host name and for a password.
+func manualValue(name string) (string, bool) {
+	if strings.HasSuffix(name, "_KEY") {
+		return "bWFpbC52YWx1ZS5leGFtcGxlLmNvbQ", true
+	}
+	return "mail.value.example.com", true
 }
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
