@@ -90,7 +90,7 @@ func completed(text string) string {
 	for _, m := range reference.FindAllStringSubmatch(comment.ReplaceAllString(text, ""), -1) {
 		kind, name := m[1], m[2]
 		block := fmt.Sprintf(standIns[kind], name)
-		written := regexp.MustCompile(fmt.Sprintf(`(?m)^%s +"[a-z_]+" +%q`, kind, name))
+		written := regexp.MustCompile(fmt.Sprintf(`(?m)^%s +"[a-z0-9_]+" +%q`, kind, name))
 		if !written.MatchString(text) && !slices.Contains(added, block) {
 			added = append(added, block)
 		}
