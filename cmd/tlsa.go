@@ -18,7 +18,8 @@ func (p *program) tlsaCommand() *cobra.Command {
 		Use:   "tlsa [NAME]",
 		Short: "print the DANE records of the certificates, for mail servers that send to port 25",
 		Long: `tlsa prints the records by which other mail servers recognize this one (DANE: RFC 7672) as lines of a zone
-file, for all names or for NAME, which may also be a block, such as tls.letsencrypt. The name is that of the MX record.
+file, for all names or for NAME, that of the MX record. NAME may also be a block, such as tls.letsencrypt: the one that
+the listener on port 25 uses, if another block has certificates for the same names.
 
 They are of use only in a zone that is signed with DNSSEC; in any other they are ignored. That is why the server
 does not list them among the records it wants published.
@@ -38,13 +39,11 @@ tls "self_signed". Publish a new record, and let the old one expire, before a ke
 			if err != nil {
 				return err
 			}
-			hosts := hostsOf(page.Certificates, "")
-			if len(args) == 1 {
-				if hosts = hostsOf(page.Certificates, args[0]); hosts == nil {
-					return errNoSuchName(args[0], page.Certificates)
-				}
+			all, hosts, err := chosen(page.Certificates, args)
+			if err != nil {
+				return err
 			}
-			return p.showTLSA(page.Certificates, hosts, form)
+			return p.showTLSA(all, hosts, form)
 		},
 	}
 	form.add(c)
@@ -81,27 +80,41 @@ func (p *program) showTLSA(all []appliance.ServedCertificate, hosts []string, fo
 	return nil
 }
 
-// hostsOf returns the host names that certificates are kept for: all of them,
-// those of a block, or the one that is wanted. Nil is that it is none of them.
-func hostsOf(all []appliance.ServedCertificate, want string) []string {
-	if d, err := appliance.ParseDomain(strings.TrimSuffix(want, ".")); err == nil {
-		want = d
+// chosen returns the certificates to look at and the hosts to print records
+// of: all, those of the block that args name, or the host that they name.
+func chosen(all []appliance.ServedCertificate, args []string) (_ []appliance.ServedCertificate, hosts []string, err error) {
+	if len(args) == 0 {
+		return all, hostsOf(all), nil
 	}
+	ofBlock := slices.DeleteFunc(slices.Clone(all), func(c appliance.ServedCertificate) bool { return c.Block != args[0] })
+	if len(ofBlock) > 0 {
+		return ofBlock, hostsOf(ofBlock), nil
+	}
+	host := strings.TrimSuffix(args[0], ".")
+	if d, err := appliance.ParseDomain(host); err == nil {
+		host = d
+	}
+	if !slices.ContainsFunc(all, func(c appliance.ServedCertificate) bool { return validFor(c, host) }) {
+		return nil, nil, errNoSuchName(args[0], all)
+	}
+	return all, []string{host}, nil
+}
+
+// hostsOf returns the host names of certificates, each once.
+func hostsOf(all []appliance.ServedCertificate) []string {
 	var hosts []string
 	for _, c := range all {
 		for _, n := range c.Names {
-			if want != "" && want != c.Block && want != n {
-				if !covers(n, want) {
-					continue
-				}
-				n = want
-			}
 			if _, err := netip.ParseAddr(n); err != nil && !slices.Contains(hosts, n) {
 				hosts = append(hosts, n)
 			}
 		}
 	}
 	return hosts
+}
+
+func validFor(c appliance.ServedCertificate, host string) bool {
+	return slices.ContainsFunc(c.Names, func(n string) bool { return covers(n, host) })
 }
 
 // covers says whether a name of a certificate is valid for a host (RFC 9525,
@@ -122,7 +135,7 @@ func tlsaRecords(all []appliance.ServedCertificate, host string) (records []appl
 		return nil, "it stands for many hosts; name one of them: waxwing tls tlsa " + strings.Replace(host, "*", "mail", 1)
 	}
 	for _, c := range all {
-		if !slices.ContainsFunc(c.Names, func(n string) bool { return covers(n, host) }) {
+		if !validFor(c, host) {
 			continue
 		}
 		switch {
