@@ -94,6 +94,9 @@ func chosen(all []appliance.ServedCertificate, args []string) (_ []appliance.Ser
 	if d, err := appliance.ParseDomain(host); err == nil {
 		host = d
 	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil, nil, fmt.Errorf("%s is an address, and records belong to a name: use the one that the MX record has", host)
+	}
 	if !slices.ContainsFunc(all, func(c appliance.ServedCertificate) bool { return validFor(c, host) }) {
 		return nil, nil, errNoSuchName(args[0], all)
 	}
