@@ -26,8 +26,8 @@ type ClientSettings struct {
 	ClientKey string `hcl:"client_key,optional"`
 }
 
-// IsSet says whether there is a certificate to show.
-func (s *ClientSettings) IsSet() bool { return s.ClientCertificate != "" }
+// HasClientCertificate says whether there is a certificate to show.
+func (s *ClientSettings) HasClientCertificate() bool { return s.ClientCertificate != "" }
 
 // Validate checks the settings. The error is an [appliance.AttrError].
 func (s *ClientSettings) Validate() error {
@@ -40,11 +40,11 @@ func (s *ClientSettings) Validate() error {
 	return nil
 }
 
-// Open reads the certificate and returns a function that returns it as it is
-// now, or nil if none is set. The error is an [appliance.AttrError]. The metrics
-// show when it expires.
-func (s *ClientSettings) Open(log *zap.Logger, metrics prometheus.Registerer) (func() *tls.Certificate, error) {
-	if !s.IsSet() {
+// OpenClientCertificate reads the certificate and returns a function that
+// returns it as it is now, or nil if none is set. The error is an
+// [appliance.AttrError]. The metrics show when the certificate expires.
+func (s *ClientSettings) OpenClientCertificate(log *zap.Logger, metrics prometheus.Registerer) (func() *tls.Certificate, error) {
+	if !s.HasClientCertificate() {
 		return nil, nil
 	}
 	watched, err := localfile.Watch(log, func() (*tls.Certificate, error) { return s.load(log) }, s.ClientCertificate, s.ClientKey)

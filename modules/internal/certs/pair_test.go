@@ -226,7 +226,7 @@ func TestClientSettings(t *testing.T) {
 			t.Errorf("%+v: %v", c.s, err)
 		}
 	}
-	if get, err := (&ClientSettings{}).Open(nil, nil); get != nil || err != nil {
+	if get, err := (&ClientSettings{}).OpenClientCertificate(nil, nil); get != nil || err != nil {
 		t.Errorf("none: %t, %v", get != nil, err)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestClientSettings(t *testing.T) {
 		}
 		write("one")
 		reg := prometheus.NewRegistry()
-		get, err := s.Open(zap.NewNop(), reg)
+		get, err := s.OpenClientCertificate(zap.NewNop(), reg)
 		if err != nil || get().Leaf.Subject.CommonName != "one" {
 			t.Fatal(err)
 		}
@@ -268,7 +268,7 @@ func TestClientSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		var attr *appliance.AttrError
-		if _, err := s.Open(zap.NewNop(), nil); !errors.As(err, &attr) || attr.Attr != "client_key" {
+		if _, err := s.OpenClientCertificate(zap.NewNop(), nil); !errors.As(err, &attr) || attr.Attr != "client_key" {
 			t.Errorf("%v", err)
 		}
 	})

@@ -21,10 +21,13 @@
 //
 // TLS is opportunistic unless tls says otherwise: where it is offered it is
 // used, and where it fails the message goes in plain text, as most of the
-// world's mail exchangers have certificates that prove nothing.
+// world's mail exchangers have certificates that prove nothing. A receiver that
+// asks for a certificate is shown that of client_certificate; few ask, and
+// fewer do anything with it.
 package mx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +37,10 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/certs"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
@@ -60,6 +66,7 @@ type MX struct {
 	// of the mail exchanger, or no delivery. "none": never TLS.
 	// Default "opportunistic".
 	TLS string `hcl:"tls,optional"`
+	certs.ClientSettings
 	// The addresses of this machine to send from, at most one of each family:
 	// ["203.0.113.7", "2001:db8::7"]. A family without an address here is not
 	// used. Default: what the system chooses.
@@ -120,6 +127,9 @@ func (m *MX) Validate() error {
 	if _, err := m.tlsMode(); err != nil {
 		return &appliance.AttrError{Attr: "tls", Msg: err.Error()}
 	}
+	if err := m.ClientSettings.Validate(); err != nil {
+		return err
+	}
 	sources, err := parseSources(m.Source)
 	if err != nil {
 		return &appliance.AttrError{Attr: "source", Msg: err.Error()}
@@ -134,6 +144,8 @@ func (m *MX) Validate() error {
 	}
 	used, _ := split(m.IPVersions, sources)
 	switch {
+	case m.HasClientCertificate() && m.TLS == string(smtpconn.TLSNone):
+		return &appliance.AttrError{Attr: "client_certificate", Msg: `is never shown with tls = "none"; leave one of them out`}
 	case len(m.IPVersions) == 0:
 		return &appliance.AttrError{Attr: "ip_versions", Msg: `must name "ipv4", "ipv6" or both`}
 	case len(used) == 0:
@@ -171,14 +183,19 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 		m.resolver = net.DefaultResolver
 	}
 	m.guard = guard{allowed: allowed, own: interfaceAddrs}
+	certificate, err := m.OpenClientCertificate(cmp.Or(ctx.Log, zap.NewNop()), ctx.Metrics)
+	if err != nil {
+		return err
+	}
 	m.pool = smtpconn.NewPool(smtpconn.Config{
-		Hello:      ctx.Hostname,
-		RefuseSelf: true,
-		Dial:       m.dial,
-		Timeouts:   smtpconn.Timeouts{Connect: m.ConnectTimeout},
-		Idle:       m.Idle,
-		Log:        ctx.Log,
-		Metrics:    ctx.Metrics,
+		Hello:             ctx.Hostname,
+		RefuseSelf:        true,
+		ClientCertificate: certificate,
+		Dial:              m.dial,
+		Timeouts:          smtpconn.Timeouts{Connect: m.ConnectTimeout},
+		Idle:              m.Idle,
+		Log:               ctx.Log,
+		Metrics:           ctx.Metrics,
 	})
 	return nil
 }

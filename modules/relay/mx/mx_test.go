@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -305,16 +306,23 @@ type server struct {
 	mu      sync.Mutex
 	clients []string
 	rcpts   []string
+	tls     *tls.Config // nil offers no STARTTLS
+	shown   []string    // the common names in the certificates of clients
 }
 
 // listen serves on ip; port 0 chooses one. answer is the reply to a RCPT.
 func listen(t *testing.T, addr string, answer func(rcpt string) string) *server {
 	t.Helper()
+	return listenTLS(t, addr, nil, answer)
+}
+
+func listenTLS(t *testing.T, addr string, cfg *tls.Config, answer func(rcpt string) string) *server {
+	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{addr: netip.MustParseAddrPort(l.Addr().String())}
+	s := &server{addr: netip.MustParseAddrPort(l.Addr().String()), tls: cfg}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -330,7 +338,7 @@ func listen(t *testing.T, addr string, answer func(rcpt string) string) *server 
 }
 
 func (s *server) serve(c net.Conn, answer func(string) string) {
-	defer func() { _ = c.Close() }()
+	defer func() { _ = c.Close() }() // c may become TLS
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	s.mu.Lock()
 	s.clients = append(s.clients, netip.MustParseAddrPort(c.RemoteAddr().String()).Addr().String())
@@ -340,6 +348,18 @@ func (s *server) serve(c net.Conn, answer func(string) string) {
 	for {
 		if _, err := io.WriteString(c, reply+"\r\n"); err != nil {
 			return
+		}
+		if reply == "220 go" {
+			tc := tls.Server(c, s.tls)
+			if tc.Handshake() != nil {
+				return
+			}
+			s.mu.Lock()
+			for _, cert := range tc.ConnectionState().PeerCertificates {
+				s.shown = append(s.shown, cert.Subject.CommonName)
+			}
+			s.mu.Unlock()
+			c, r = tc, bufio.NewReader(tc)
 		}
 		line, err := r.ReadString('\n')
 		for content && err == nil && line != ".\r\n" {
@@ -358,6 +378,10 @@ func (s *server) serve(c net.Conn, answer func(string) string) {
 			s.rcpts = append(s.rcpts, to)
 			s.mu.Unlock()
 			reply = answer(to)
+		case line == "STARTTLS\r\n":
+			reply = "220 go"
+		case s.tls != nil:
+			reply = "250-mx.test\r\n250 STARTTLS"
 		default:
 			reply = "250 mx.test"
 		}
@@ -462,6 +486,10 @@ func TestValidate(t *testing.T) {
 		"port":            func(m *MX) { m.Port = 70000 },
 		"connect_timeout": func(m *MX) { m.ConnectTimeout = 0 },
 		"idle":            func(m *MX) { m.Idle = time.Hour },
+		"client_key":      func(m *MX) { m.ClientKey = "/c.key" },
+		"client_certificate": func(m *MX) {
+			m.TLS, m.ClientCertificate, m.ClientKey = "none", "/c.pem", "/c.key"
+		},
 	} {
 		m := New()
 		change(m)

@@ -11,6 +11,15 @@
 // to a server that has proved its name. The one exception is a server on this
 // machine, with tls = "none".
 //
+// # Client certificates
+//
+// A certificate of our own (client_certificate, client_key) is shown to a
+// smarthost that asks for one. Some need no more to know us, such as Postfix
+// with relay_clientcerts; others want AUTH EXTERNAL (RFC 4422, appendix A) on
+// top of it, which authenticate = "external" does. It is never shown without
+// TLS, so that with a certificate TLS is a must. A smarthost that refuses the
+// certificate keeps the mail waiting, as one that refuses a password.
+//
 // # What is a mistake of the configuration
 //
 // A smarthost that does not exist, refuses our credentials, or sends us away
@@ -23,21 +32,17 @@ package smarthost
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"iter"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
-	"github.com/waxwing-mail/waxwing/modules/internal/localfile"
+	"github.com/waxwing-mail/waxwing/modules/internal/certs"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
@@ -64,15 +69,23 @@ type Smarthost struct {
 	// Several servers instead of address, tried in this order.
 	Addresses []string `hcl:"addresses,optional"`
 	// The user name, for AUTH PLAIN or LOGIN. Default: no authentication.
+	// With authenticate = "external", whom to log in as, if the certificate
+	// does not say it alone.
 	Username string `hcl:"username,optional"`
 	// The password that belongs to username.
 	Password appliance.Secret `hcl:"password,optional"`
+	// How to log in: "password" with username and password, or "external" with
+	// client_certificate, for a server that offers AUTH EXTERNAL. A server that
+	// knows the certificate without AUTH, such as Postfix with
+	// relay_clientcerts, needs neither. Default: "password" with a username.
+	Authenticate string `hcl:"authenticate,optional"`
+	certs.ClientSettings
 	// "verified": STARTTLS with a valid certificate for the server's name.
 	// "implicit": the same from the first octet on, as on port 465.
 	// "required": STARTTLS with any certificate. "opportunistic": STARTTLS
 	// where it is offered and works. "none": plain text.
-	// Default: "implicit" on port 465, "verified" with a username, a ca_file
-	// or a server_name, "opportunistic" otherwise.
+	// Default: "implicit" on port 465, "verified" with a username, a
+	// client_certificate, a ca_file or a server_name, "opportunistic" otherwise.
 	TLS string `hcl:"tls,optional"`
 	// A file with the certificates, in PEM, of the authorities that may vouch
 	// for the server. Default: those of the system.
@@ -113,6 +126,9 @@ func (s *Smarthost) Validate() error {
 	if err := s.validateLogin(hosts); err != nil {
 		return err
 	}
+	if err := s.validateCertificate(hosts); err != nil {
+		return err
+	}
 	for _, h := range hosts {
 		if !h.tls.Verifies() && (s.CAFile != "" || s.ServerName != "") {
 			return &appliance.AttrError{Attr: "tls", Msg: fmt.Sprintf(`%q does not verify certificates, so that ca_file and server_name are of no use; write "verified" or "implicit"`, h.tls)}
@@ -127,158 +143,33 @@ func (s *Smarthost) Validate() error {
 	return nil
 }
 
-// validateLogin keeps passwords out of plain text.
-func (s *Smarthost) validateLogin(hosts []endpoint) error {
-	switch {
-	case s.Username == "" && s.Password.IsSet():
-		return &appliance.AttrError{Attr: "password", Msg: "needs a username"}
-	case s.Username != "" && s.Password.Reveal() == "":
-		return &appliance.AttrError{Attr: "username", Msg: `needs a password that is not empty, such as password = env("SMARTHOST_PASSWORD")`}
-	case strings.ContainsAny(s.Username, "\x00\r\n"):
-		return &appliance.AttrError{Attr: "username", Msg: "must not have line breaks or NULs"}
-	case s.Username == "":
-		return nil
-	}
-	for _, h := range hosts {
-		switch h.tls {
-		case smtpconn.TLSOpportunistic:
-			return &appliance.AttrError{Attr: "tls", Msg: `"opportunistic" could send the password in plain text; write "verified", "implicit" or "required"`}
-		case smtpconn.TLSNone:
-			if !h.local() {
-				return &appliance.AttrError{Attr: "tls", Msg: `"none" would send the password in plain text; write "verified", "implicit" or "required"`}
-			}
-		}
-	}
-	return nil
-}
-
-// An endpoint is one configured address.
-type endpoint struct {
-	host string // a name or an IP address
-	port uint16
-	tls  smtpconn.TLSMode
-}
-
-func (e endpoint) String() string { return net.JoinHostPort(e.host, strconv.Itoa(int(e.port))) }
-
-// local says that the endpoint is this machine, whatever DNS says.
-func (e endpoint) local() bool {
-	ip, err := netip.ParseAddr(e.host)
-	return err == nil && ip.IsLoopback() || e.host == "localhost"
-}
-
-// endpoints parses the addresses. The error is an AttrError.
-func (s *Smarthost) endpoints() ([]endpoint, error) {
-	attr, list := "addresses", s.Addresses
-	if s.Address != "" || len(list) == 0 {
-		attr, list = "address", []string{s.Address}
-	}
-	if s.Address != "" && len(s.Addresses) > 0 {
-		return nil, &appliance.AttrError{Attr: "addresses", Msg: "stands beside address; write one of them"}
-	}
-	if list[0] == "" {
-		return nil, &appliance.AttrError{Attr: attr, Msg: `is missing; write the server and its port, such as "smtp.example.net:587"`}
-	}
-	var all []endpoint
-	for _, text := range list {
-		e, err := parseEndpoint(text)
-		if err != nil {
-			return nil, &appliance.AttrError{Attr: attr, Msg: err.Error()}
-		}
-		if e.tls, err = s.mode(e.port); err != nil {
-			return nil, &appliance.AttrError{Attr: "tls", Msg: err.Error()}
-		}
-		all = append(all, e)
-	}
-	return all, nil
-}
-
-// mode is the TLS mode for a port.
-func (s *Smarthost) mode(port uint16) (smtpconn.TLSMode, error) {
-	switch {
-	case s.TLS != "":
-		return smtpconn.ParseTLSMode(s.TLS, smtpconn.TLSVerified, smtpconn.TLSImplicit, smtpconn.TLSRequired,
-			smtpconn.TLSOpportunistic, smtpconn.TLSNone)
-	case port == 465: // RFC 8314, section 3.3
-		return smtpconn.TLSImplicit, nil
-	case s.Username != "", s.CAFile != "", s.ServerName != "":
-		return smtpconn.TLSVerified, nil
-	}
-	return smtpconn.TLSOpportunistic, nil
-}
-
-// parseEndpoint parses "host:port", or a host alone with the port of
-// submission.
-func parseEndpoint(text string) (endpoint, error) {
-	host, port, err := net.SplitHostPort(text)
-	if err != nil {
-		host, port = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"), "587"
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 {
-		return endpoint{}, fmt.Errorf(`%q has no port between 1 and 65535; write "smtp.example.net:587"`, text)
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return endpoint{host: ip.String(), port: uint16(n)}, nil
-	}
-	name, err := appliance.ParseDomain(strings.TrimSuffix(host, "."))
-	if err != nil || strings.HasPrefix(name, "[") {
-		return endpoint{}, fmt.Errorf(`%q is not the name or the IP address of a server; write "smtp.example.net:587"`, text)
-	}
-	return endpoint{host: name, port: uint16(n)}, nil
-}
-
 // Provision implements appliance.Module.
 func (s *Smarthost) Provision(ctx *appliance.Context) (err error) {
 	if s.hosts, err = s.endpoints(); err != nil {
 		return err
 	}
+	s.log = cmp.Or(ctx.Log, zap.NewNop())
 	cfg := smtpconn.Config{
 		Hello:      ctx.Hostname,
 		Configured: true,
 		Timeouts:   smtpconn.Timeouts{Connect: s.ConnectTimeout},
 		Idle:       s.Idle,
-		Log:        ctx.Log,
+		Log:        s.log,
 		Metrics:    ctx.Metrics,
 	}
 	if cfg.TLS, err = s.authorities(); err != nil {
 		return err
 	}
-	if s.Username != "" {
-		inClear := true
-		for _, h := range s.hosts {
-			inClear = inClear && h.local() && h.tls == smtpconn.TLSNone
-		}
-		cfg.Login = &smtpconn.Login{Username: s.Username, Password: s.Password, InClear: inClear}
+	if cfg.ClientCertificate, err = s.OpenClientCertificate(s.log, ctx.Metrics); err != nil {
+		return err
 	}
+	cfg.Login = s.login()
 	s.resolver = ctx.Resolver
 	if s.resolver == nil {
 		s.resolver = net.DefaultResolver
 	}
-	s.log = cmp.Or(ctx.Log, zap.NewNop())
 	s.pool = smtpconn.NewPool(cfg)
 	return nil
-}
-
-// maxCAFile bounds ca_file, in octets: all authorities of a system have some
-// hundred kilobytes.
-const maxCAFile = 16 << 20
-
-// authorities reads ca_file. One that cannot be read is an error here, and
-// never a certificate that is not verified later.
-func (s *Smarthost) authorities() (*tls.Config, error) {
-	if s.CAFile == "" {
-		return nil, nil
-	}
-	pem, err := localfile.Read(s.CAFile, maxCAFile)
-	if err != nil {
-		return nil, &appliance.AttrError{Attr: "ca_file", Msg: "cannot be read", Err: err}
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, &appliance.AttrError{Attr: "ca_file", Msg: "has no certificate in PEM; it should begin with -----BEGIN CERTIFICATE-----"}
-	}
-	return &tls.Config{RootCAs: roots}, nil
 }
 
 // Start implements appliance.Starter.
@@ -314,7 +205,7 @@ func (s *Smarthost) keep(r *appliance.Result) {
 	switch r.Reply.Code {
 	case 530, 534, 538:
 		said := r.Reply.String()
-		s.log.Error("the smarthost wants authentication; set username and password", zap.String("host", r.Host), zap.String("reply", said))
+		s.log.Error("the smarthost wants authentication; set username and password, or a client_certificate that it knows", zap.String("host", r.Host), zap.String("reply", said))
 		r.Reply = *appliance.Replyf(451, 7, 0, "The smarthost wants authentication: %s", said)
 		r.Remote = false
 	}

@@ -40,6 +40,7 @@ func attr(err error) string {
 func TestValidate(t *testing.T) {
 	secret := appliance.NewSecret("x")
 	login := func(s *Smarthost) { s.Username, s.Password = "app", secret }
+	certificate := func(s *Smarthost) { s.ClientCertificate, s.ClientKey = "/c.pem", "/c.key" }
 	for name, tc := range map[string]struct {
 		change func(*Smarthost)
 		want   string // attribute that is to blame, "" for none
@@ -63,10 +64,27 @@ func TestValidate(t *testing.T) {
 			login(s)
 			s.TLS, s.Address, s.Addresses = "none", "", []string{"localhost:25", "a.test:25"}
 		}, "tls"},
-		"no such mode":             {func(s *Smarthost) { s.TLS = "starttls" }, "tls"},
-		"ca_file without checking": {func(s *Smarthost) { s.TLS, s.CAFile = "required", "/ca.pem" }, "tls"},
-		"idle":                     {func(s *Smarthost) { s.Idle = time.Hour }, "idle"},
-		"connect_timeout":          {func(s *Smarthost) { s.ConnectTimeout = 0 }, "connect_timeout"},
+		"no such mode":               {func(s *Smarthost) { s.TLS = "starttls" }, "tls"},
+		"ca_file without checking":   {func(s *Smarthost) { s.TLS, s.CAFile = "required", "/ca.pem" }, "tls"},
+		"idle":                       {func(s *Smarthost) { s.Idle = time.Hour }, "idle"},
+		"certificate":                {certificate, ""},
+		"certificate and login":      {func(s *Smarthost) { certificate(s); login(s) }, ""},
+		"no client_key":              {func(s *Smarthost) { s.ClientCertificate = "/c.pem" }, "client_certificate"},
+		"no client_certificate":      {func(s *Smarthost) { s.ClientKey = "/c.key" }, "client_key"},
+		"certificate, none":          {func(s *Smarthost) { certificate(s); s.TLS = "none" }, "tls"},
+		"certificate, none, here":    {func(s *Smarthost) { certificate(s); s.TLS, s.Address = "none", "localhost" }, "tls"},
+		"certificate, opportunistic": {func(s *Smarthost) { certificate(s); s.TLS = "opportunistic" }, "tls"},
+		"certificate, required":      {func(s *Smarthost) { certificate(s); s.TLS = "required" }, ""},
+		"certificate, username":      {func(s *Smarthost) { certificate(s); s.Username = "app" }, "username"},
+		"external":                   {func(s *Smarthost) { certificate(s); s.Authenticate = "external" }, ""},
+		"external, username":         {func(s *Smarthost) { certificate(s); s.Authenticate, s.Username = "external", "app" }, ""},
+		"external, NUL":              {func(s *Smarthost) { certificate(s); s.Authenticate, s.Username = "external", "a\x00" }, "username"},
+		"external, password":         {func(s *Smarthost) { certificate(s); login(s); s.Authenticate = "external" }, "password"},
+		"external, no certificate":   {func(s *Smarthost) { s.Authenticate = "external" }, "authenticate"},
+		"authenticate, password":     {func(s *Smarthost) { login(s); s.Authenticate = "password" }, ""},
+		"authenticate, nobody":       {func(s *Smarthost) { s.Authenticate = "password" }, "authenticate"},
+		"no such authenticate":       {func(s *Smarthost) { login(s); s.Authenticate = "gssapi" }, "authenticate"},
+		"connect_timeout":            {func(s *Smarthost) { s.ConnectTimeout = 0 }, "connect_timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := New()
@@ -98,6 +116,11 @@ func TestModes(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].String()+" "+string(list[0].tls) != tc.want {
 			t.Errorf("%s: %v %v, want %s", tc.address, list, err, tc.want)
 		}
+	}
+	s := &Smarthost{Address: "a.test"}
+	s.ClientCertificate = "/c.pem"
+	if list, err := s.endpoints(); err != nil || !list[0].tls.Verifies() {
+		t.Errorf("with a certificate: %v %v", list, err)
 	}
 }
 
@@ -134,6 +157,11 @@ func (resolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, er
 // replies by verb; the others are 250.
 func provider(t *testing.T, answers map[string]string) (port uint16, heard func() string) {
 	t.Helper()
+	return providerWith(t, certificate(), answers)
+}
+
+func providerWith(t *testing.T, cfg *tls.Config, answers map[string]string) (port uint16, heard func() string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +176,7 @@ func provider(t *testing.T, answers map[string]string) (port uint16, heard func(
 				return
 			}
 			wg.Go(func() {
-				converse(c, answers, func(line string) {
+				converse(c, cfg, answers, func(line string) {
 					mu.Lock()
 					defer mu.Unlock()
 					lines = append(lines, line)
@@ -164,7 +192,7 @@ func provider(t *testing.T, answers map[string]string) (port uint16, heard func(
 	}
 }
 
-func converse(c net.Conn, answers map[string]string, heard func(string)) {
+func converse(c net.Conn, cfg *tls.Config, answers map[string]string, heard func(string)) {
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	r := bufio.NewReader(c)
@@ -174,7 +202,7 @@ func converse(c net.Conn, answers map[string]string, heard func(string)) {
 			return
 		}
 		if strings.HasPrefix(reply, "220 go") {
-			tc := tls.Server(c, certificate())
+			tc := tls.Server(c, cfg)
 			if tc.Handshake() != nil {
 				return
 			}
