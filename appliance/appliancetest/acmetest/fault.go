@@ -134,11 +134,15 @@ func (s *Server) ExpireOrders() {
 		order.ExpiresDate = past
 		authorizations := order.AuthorizationObjects
 		order.Unlock()
-		for _, a := range authorizations {
-			a.Lock()
-			a.ExpiresDate = past
-			a.Unlock()
-		}
+		expire(authorizations, past)
+	}
+}
+
+func expire(authorizations []*core.Authorization, at time.Time) {
+	for _, a := range authorizations {
+		a.Lock()
+		a.ExpiresDate = at
+		a.Unlock()
 	}
 }
 
@@ -170,8 +174,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", s.http.URL+"/my-order/"+path.Base(r.URL.Path))
 	}
 	s.pebble.ServeHTTP(w, r)
-	if location := w.Header().Get("Location"); resource == NewOrder && location != "" {
+	switch location := w.Header().Get("Location"); {
+	case resource == NewOrder && location != "":
 		s.remember(path.Base(location))
+	case resource == Certificate:
+		s.forget(path.Base(r.URL.Path))
 	}
 }
 
@@ -205,17 +212,37 @@ func (p *Problem) write(w http.ResponseWriter) {
 	}
 }
 
-// setRenewalInfo suggests that certificates are renewed when a third of their
-// time is left. Pebble takes a day more on both sides, which for certificates
-// of some seconds is at any time.
+// minWindow is how long a time of renewal has to be: clients choose a whole
+// second in it, and ask again and again for one that is too short.
+const minWindow = 3 * time.Second
+
+// setRenewalInfo suggests that certificates are renewed shortly before a third
+// of their time is left. Pebble takes a day more on both sides, which for
+// certificates of some seconds is at any time.
 func (s *Server) setRenewalInfo() {
 	for _, c := range s.issued() {
 		validity := c.Cert.NotAfter.Sub(c.Cert.NotBefore)
-		start := c.Cert.NotAfter.Add(-validity / 3)
+		end := c.Cert.NotAfter.Add(-validity / 3)
+		start := end.Add(-max(validity/30, minWindow))
 		text := fmt.Sprintf(`{"suggestedWindow":{"start":%q,"end":%q}}`,
-			start.Format(time.RFC3339Nano), start.Add(validity/30).Format(time.RFC3339Nano))
+			start.Format(time.RFC3339Nano), end.Format(time.RFC3339Nano))
 		if err := s.db.SetARIResponse(c.Cert.SerialNumber, text); err != nil {
 			panic(err) // Pebble has issued it
+		}
+	}
+}
+
+// forget lets the authorizations of an order run out whose certificate has been
+// fetched. Pebble's PEBBLE_AUTHZREUSE=0 still reuses one of a hundred, and a
+// test of renewals would validate nothing then.
+func (s *Server) forget(certificate string) {
+	for _, order := range s.allOrders() {
+		order.RLock()
+		done := order.CertificateObject != nil && order.CertificateObject.ID == certificate
+		authorizations := order.AuthorizationObjects
+		order.RUnlock()
+		if done {
+			expire(authorizations, time.Now().Add(-time.Minute))
 		}
 	}
 }
