@@ -3,6 +3,7 @@
 package standard
 
 import (
+	_ "github.com/waxwing-mail/waxwing/modules/auth/clientcert"
 	_ "github.com/waxwing-mail/waxwing/modules/auth/htpasswd"
 	_ "github.com/waxwing-mail/waxwing/modules/auth/static"
 	_ "github.com/waxwing-mail/waxwing/modules/check/senders"
