@@ -60,7 +60,7 @@ func (p *RFC2136) matching(ctx context.Context, zone string, wanted []provider.R
 			return nil, err
 		}
 		for _, r := range there {
-			if w.Matches(r) && !slices.Contains(gone, r) {
+			if w.Matches(r) && !slices.ContainsFunc(gone, r.Equal) {
 				gone = append(gone, r)
 			}
 		}

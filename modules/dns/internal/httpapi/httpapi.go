@@ -80,9 +80,9 @@ type Client struct {
 	secrets []string
 }
 
-// Client returns the client. What it is told of the secrets appears in no
+// NewClient returns the client of a block. What it is told of the secrets appears in no
 // error. The error is an [appliance.AttrError] of ca_file.
-func (s *Settings) Client(ctx *appliance.Context, secrets ...appliance.Secret) (*Client, error) {
+func (s *Settings) NewClient(ctx *appliance.Context, secrets ...appliance.Secret) (*Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.CAFile != "" {
 		pem, err := localfile.Read(s.CAFile, maxCAFile)

@@ -30,7 +30,7 @@ const secret = "hunter2-hunter2"
 
 func client(t *testing.T, s Settings) *Client {
 	t.Helper()
-	c, err := s.Client(&appliance.Context{}, appliance.NewSecret(secret))
+	c, err := s.NewClient(&appliance.Context{}, appliance.NewSecret(secret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestP13CAFile(t *testing.T) {
 	for _, file := range []string{empty, empty + ".gone"} {
 		s := Defaults()
 		s.CAFile = file
-		_, err := s.Client(&appliance.Context{})
+		_, err := s.NewClient(&appliance.Context{})
 		if attr, ok := errors.AsType[*appliance.AttrError](err); !ok || attr.Attr != "ca_file" {
 			t.Errorf("%s: %v", file, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -171,7 +172,20 @@ func (r Record) Matches(have Record) bool {
 	return r.FQDN == have.FQDN &&
 		(r.Type == "" || r.Type == have.Type) &&
 		(r.TTL == 0 || r.TTL == have.TTL) &&
-		(r.Data == "" || r.Data == have.Data)
+		(r.Data == "" || same(have.Type, r.Data, have.Data))
+}
+
+// Equal says whether two records say the same.
+func (r Record) Equal(have Record) bool {
+	return r.FQDN == have.FQDN && r.Type == have.Type && r.TTL == have.TTL && same(r.Type, r.Data, have.Data)
+}
+
+// same says whether two values of a type are one: outside of TXT, space, case
+// and the final dot of a name mean nothing.
+func same(typ, a, b string) bool {
+	return a == b || typ != "TXT" && slices.EqualFunc(strings.Fields(a), strings.Fields(b), func(a, b string) bool {
+		return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+	})
 }
 
 // Typed returns the records as libdns hands them out: with the Go type of

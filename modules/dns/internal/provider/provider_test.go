@@ -75,11 +75,31 @@ func TestMatches(t *testing.T) {
 		{Record{libdns.RR{Type: "TXT", Data: "x"}, "a.example."}, true},
 		{Record{libdns.RR{Type: "TXT", Data: "y"}, "a.example."}, false},
 		{Record{libdns.RR{Type: "A"}, "a.example."}, false},
+		{Record{libdns.RR{Data: "x"}, "a.example."}, true},
+		{Record{libdns.RR{Data: "X"}, "a.example."}, false},
 		{Record{libdns.RR{TTL: time.Hour}, "a.example."}, false},
 		{Record{libdns.RR{}, "b.example."}, false},
 	} {
 		if c.want.Matches(have) != c.ok {
 			t.Errorf("%+v: want %v", c.want, c.ok)
+		}
+	}
+}
+
+func TestEqual(t *testing.T) {
+	rr := func(kind, data string) Record { return Record{libdns.RR{Type: kind, Data: data}, "a.example."} }
+	for _, c := range []struct {
+		a, b Record
+		same bool
+	}{
+		{rr("CNAME", "Mail.example."), rr("CNAME", "mail.example"), true},
+		{rr("MX", "10  mail.example."), rr("MX", "10 mail.example"), true},
+		{rr("MX", "10 mail.example."), rr("MX", "20 mail.example"), false},
+		{rr("TXT", "Case."), rr("TXT", "case"), false},
+		{rr("TXT", "x"), rr("SPF", "x"), false},
+	} {
+		if c.a.Equal(c.b) != c.same || c.a.Matches(c.b) != c.same {
+			t.Errorf("%+v and %+v: want %v", c.a, c.b, c.same)
 		}
 	}
 }
