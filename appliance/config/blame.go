@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -86,16 +87,18 @@ func locate(body *hclsyntax.Body, path []string) span {
 	return found
 }
 
-// cutLabels takes the labels of a block off a path, if the path names them.
+// cutLabels takes the labels of a block off a path, if the path names them. A
+// label with dots in it, such as an address, is several steps.
 func cutLabels(path, labels []string) (rest []string, ok bool) {
 	for _, l := range labels {
 		if len(path) == 0 {
 			return nil, true
 		}
-		if path[0] != l {
+		steps := strings.Split(l, ".")
+		if len(path) < len(steps) || !slices.Equal(path[:len(steps)], steps) {
 			return nil, false
 		}
-		path = path[1:]
+		path = path[len(steps):]
 	}
 	return path, true
 }

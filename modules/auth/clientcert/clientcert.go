@@ -26,14 +26,14 @@
 // The client shows the certificate in its TLS handshake and says AUTH
 // EXTERNAL. msmtp does so with
 //
-//	auth external
+//	auth          external
+//	user          printer
 //	tls_cert_file printer.pem
 //	tls_key_file  printer.key
 //
 // and by hand it is "openssl s_client -starttls smtp -crlf -quiet -connect
 // HOST:587 -cert printer.pem -key printer.key", then "EHLO x" and "AUTH
-// EXTERNAL =". The SMTP client of Postfix and swaks have no EXTERNAL: give
-// them a password.
+// EXTERNAL =". A program that has no EXTERNAL, such as swaks, needs a password.
 //
 // # What is verified
 //

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -28,8 +28,8 @@ func (f *Fingerprint) UnmarshalText(text []byte) error {
 	}
 	b, err := hex.DecodeString(strings.ReplaceAll(digits, ":", ""))
 	if err != nil || len(b) != len(f) {
-		return errors.New(`is not the SHA-256 fingerprint of a certificate; write "SHA256:" and 64 hexadecimal digits, ` +
-			`as "openssl x509 -in FILE -noout -fingerprint -sha256" prints them`)
+		return fmt.Errorf(`%.100q is not the SHA-256 fingerprint of a certificate; write "SHA256:" and 64 hexadecimal digits, `+
+			`as "openssl x509 -in FILE -noout -fingerprint -sha256" prints them`, text)
 	}
 	copy(f[:], b)
 	return nil
