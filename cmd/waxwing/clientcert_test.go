@@ -126,6 +126,50 @@ relay "smarthost" "out" {
 	}
 }
 
+// TestExternal: one Waxwing logs in to another with a certificate and without a
+// password (SASL EXTERNAL). What the other does not know stays with the one.
+func TestExternal(t *testing.T) {
+	dir := t.TempDir()
+	own, ownKey, fingerprint := clientPair(t, dir, "own")
+	stranger, strangerKey, _ := clientPair(t, dir, "stranger")
+	var box inbox
+	sink := newSink(t, box.got)
+	hub := newProcess(t, smarthost(sink.Addr()))
+	hub.setting(`auth "static" "apps" {
+  user "app" { password = env("APP_PASSWORD") }
+}`, fmt.Sprintf(`auth "client_cert" "apps" {
+  user "app" { fingerprints = ["SHA256:%s"] }
+}`, fingerprint))
+	hub.start()
+	edge := func(certificate, key string) *process {
+		p := newProcess(t, fmt.Sprintf(`relay "smarthost" "out" {
+  address            = %q
+  tls                = "required"
+  client_certificate = %q
+  client_key         = %q
+  authenticate       = "external"
+}`, hub.submit, certificate, key))
+		p.start()
+		c, err := appliancetest.DialSubmitter(p.login())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		m := appliancetest.Message("app@example.com", "someone@example.net", "by certificate", 1000)
+		if _, err := c.Submit("app@example.com", []string{"someone@example.net"}, m); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	edge(own, ownKey)
+	until(t, 20*time.Second, "the message has arrived", func() bool { return len(box.all()) == 1 })
+	p := edge(stranger, strangerKey)
+	until(t, 20*time.Second, "the stranger's message waits", func() bool { return p.log.Count(`"msg":"deferred"`) > 0 })
+	if p.log.Count("does not accept our client certificate: 535") == 0 || len(box.all()) != 1 {
+		t.Errorf("%d messages arrived, one wanted, and the reason in the log", len(box.all()))
+	}
+}
+
 // concatenate makes a file of others, an hour old: who watches it takes it at
 // once.
 func concatenate(t *testing.T, path string, parts ...string) {
