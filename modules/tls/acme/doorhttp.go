@@ -1,0 +1,100 @@
+package acme
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	acmeproto "github.com/mholt/acmez/v3/acme"
+)
+
+// Limits of a visit to port 80. An authority sends one small request.
+const (
+	visitTimeout   = 10 * time.Second
+	maxVisitHeader = 8 << 10 // octets
+	maxToken       = 256     // octets
+	partingTime    = time.Second
+)
+
+const challengePath = "/.well-known/acme-challenge/"
+
+// serveHTTP answers http-01 (RFC 8555, section 8.3) for the names that are
+// kept.
+func serveHTTP(keeps func(name string) bool) func(net.Listener) (stop func()) {
+	return func(l net.Listener) (stop func()) {
+		var visits, serving sync.WaitGroup
+		server := &http.Server{
+			Handler:           answerHTTP(keeps),
+			ReadHeaderTimeout: visitTimeout,
+			ReadTimeout:       visitTimeout,
+			WriteTimeout:      visitTimeout,
+			MaxHeaderBytes:    maxVisitHeader,
+			ErrorLog:          log.New(io.Discard, "", 0),
+			ConnState: func(_ net.Conn, state http.ConnState) {
+				switch state {
+				case http.StateNew:
+					visits.Add(1)
+				case http.StateClosed, http.StateHijacked:
+					visits.Done()
+				}
+			},
+		}
+		server.SetKeepAlivesEnabled(false)
+		serving.Go(func() { _ = server.Serve(l) }) // it ends with Shutdown
+		return func() {
+			// An answer that is on its way may still be another attempt's.
+			ctx, cancel := context.WithTimeout(context.Background(), partingTime)
+			defer cancel()
+			if server.Shutdown(ctx) != nil {
+				server.Close() //nolint:errcheck // what is left of it is cut
+			}
+			serving.Wait()
+			visits.Wait()
+		}
+	}
+}
+
+// answerHTTP answers the GET of the one path and host that an authority has
+// been told to ask for. Everything else is not found.
+func answerHTTP(keeps func(name string) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		token, ok := strings.CutPrefix(r.URL.Path, challengePath)
+		if r.Method != http.MethodGet || !ok || !isToken(token) {
+			http.NotFound(w, r)
+			return
+		}
+		name := hostOf(r.Host)
+		c, ok := certmagic.GetACMEChallenge(name)
+		if !ok || !keeps(name) || c.Type != acmeproto.ChallengeTypeHTTP01 || c.Token != token {
+			http.NotFound(w, r)
+			return
+		}
+		// As in the example of RFC 8555, section 8.3.
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = io.WriteString(w, c.KeyAuthorization) // a visitor that is gone comes again
+	})
+}
+
+// isToken says whether s has the form of a token: "It MUST NOT contain any
+// characters outside the base64url alphabet" (RFC 8555, section 8.3).
+func isToken(s string) bool {
+	return s != "" && len(s) <= maxToken && !strings.ContainsFunc(s, func(r rune) bool {
+		isAlnum := r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9'
+		return !isAlnum && r != '-' && r != '_'
+	})
+}
+
+// hostOf returns the name in a Host field, which may have a port.
+func hostOf(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}

@@ -1,0 +1,90 @@
+package acme
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	acmeproto "github.com/mholt/acmez/v3/acme"
+)
+
+// held is a certificate that an authority has issued. It does not change.
+type held struct {
+	certificate *tls.Certificate // with its Leaf
+	source      string           // which authority
+	renewal     time.Time        // when to renew it
+}
+
+// same says whether it is the same certificate.
+func (h *held) same(o *held) bool {
+	return h != nil && o != nil && bytes.Equal(h.certificate.Leaf.Raw, o.certificate.Leaf.Raw)
+}
+
+// load reads the newest certificate for a name from the store, without the
+// network. It is nil if there is none.
+func (a *ACME) load(ctx context.Context, s *storage, name string) (newest *held, err error) {
+	for _, from := range a.plan.authorities {
+		at, _, _ := bundleKey(certmagic.StorageKeys.SiteCert(from.key(), name))
+		b, err := s.bundle(ctx, at)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the certificate for %s: %w", name, err)
+		}
+		c, err := b.certificate()
+		if err != nil {
+			return nil, err // decodeBundle has just made it
+		}
+		if newest == nil || c.Leaf.NotBefore.After(newest.certificate.Leaf.NotBefore) {
+			newest = &held{c, from.source, renewalOf(c, b.meta)}
+		}
+	}
+	return newest, nil
+}
+
+// renewalOf is when a certificate is due for renewal, as certmagic sees it: at
+// the time that was chosen in the window of the authority (RFC 9773), or with a
+// third of its life left; and with a twentieth left whatever the authority
+// says.
+func renewalOf(c *tls.Certificate, meta []byte) time.Time {
+	end := c.Leaf.NotAfter.Truncate(time.Second).Add(time.Second) // to the end of its last second
+	life := end.Sub(c.Leaf.NotBefore)
+	if at := suggestedRenewal(meta); !at.IsZero() {
+		if last := end.Add(-life / 20); at.After(last) {
+			return last
+		}
+		return at
+	}
+	return end.Add(-time.Duration(float64(life) * certmagic.DefaultRenewalWindowRatio))
+}
+
+// suggestedRenewal is the zero time if the authority made no suggestion.
+func suggestedRenewal(meta []byte) time.Time {
+	var resource certmagic.CertificateResource
+	var data acmeproto.Certificate
+	if json.Unmarshal(meta, &resource) != nil || json.Unmarshal(resource.IssuerData, &data) != nil || data.RenewalInfo == nil {
+		return time.Time{}
+	}
+	return data.RenewalInfo.SelectedTime
+}
+
+// isOfType says whether a key is of the kind that is configured.
+func isOfType(key any, kind certmagic.KeyType) bool {
+	switch k := key.(type) {
+	case *ecdsa.PrivateKey:
+		return kind == certmagic.P256 && k.Curve == elliptic.P256() || kind == certmagic.P384 && k.Curve == elliptic.P384()
+	case *rsa.PrivateKey:
+		return kind == certmagic.RSA2048 && k.N.BitLen() == 2048 || kind == certmagic.RSA4096 && k.N.BitLen() == 4096
+	}
+	return false
+}

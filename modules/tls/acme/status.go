@@ -1,0 +1,112 @@
+package acme
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/certs"
+)
+
+// Certificates implements appliance.Certificates: one entry for each name.
+func (a *ACME) Certificates() []appliance.CertificateInfo {
+	keepers := a.all()
+	infos := make([]appliance.CertificateInfo, 0, len(keepers))
+	for _, k := range keepers {
+		infos = append(infos, k.describe())
+	}
+	return infos
+}
+
+func (a *ACME) all() []*keeper {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.keepers)
+}
+
+func (k *keeper) describe() appliance.CertificateInfo {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	info := appliance.CertificateInfo{
+		Names: []string{k.name}, State: appliance.CertificatePending, Source: k.a.plan.authorities[0].source,
+	}
+	if h := k.current; h != nil {
+		info = certs.Describe([]*tls.Certificate{h.certificate})[0]
+		info.Source, info.Renewal = h.source, h.renewal
+	}
+	info.KeyStays, info.Error, info.NextTry = k.a.ReuseKey, k.problem, k.nextTry
+	return info
+}
+
+// Ready implements appliance.Certificates: it is nil once there is a
+// certificate of an authority.
+func (a *ACME) Ready() error {
+	if a.SelfSigned {
+		return nil
+	}
+	var waiting []string
+	for _, k := range a.all() {
+		if k.held() != nil {
+			return nil
+		}
+		waiting = append(waiting, k.waitsFor())
+	}
+	return fmt.Errorf("no certificate yet: %s", strings.Join(waiting, "; "))
+}
+
+func (k *keeper) waitsFor() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.problem == "" {
+		return "asking for one for " + k.name
+	}
+	return fmt.Sprintf("%s: %s; next try at %s", k.name, k.problem, k.nextTry.Format(time.RFC3339))
+}
+
+var errStopping = errors.New("the server is stopping")
+
+// Renew implements appliance.CertificateRenewer. The error is in words.
+func (a *ACME) Renew(ctx context.Context, name string) error {
+	k, err := a.find(name)
+	if err != nil {
+		return err
+	}
+	o := order{make(chan error, 1)}
+	select {
+	case k.orders <- o:
+	case <-ctx.Done():
+		return fmt.Errorf("still waiting for an attempt that is under way: %w", ctx.Err())
+	case <-a.running.Done():
+		return errStopping
+	}
+	select {
+	case err := <-o.done:
+		if errors.Is(err, context.Canceled) {
+			return errStopping
+		}
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the renewal goes on without anybody waiting for it: %w", ctx.Err())
+	}
+}
+
+func (a *ACME) find(name string) (*keeper, error) {
+	canon, err := canonicalName(name)
+	if err != nil {
+		canon = name
+	}
+	var names []string
+	for _, k := range a.all() {
+		if k.name == canon {
+			return k, nil
+		}
+		names = append(names, k.name)
+	}
+	return nil, fmt.Errorf("%w: no certificate is kept for %.80q; there are %s", fs.ErrNotExist, name, strings.Join(names, ", "))
+}
