@@ -373,6 +373,23 @@ func TestRevokedIntermediate(t *testing.T) {
 	}
 }
 
+// TestListWithoutEnd: RFC 5280, section 5.1.2.5, wants to know when the next list
+// comes; one that does not say would be relied on for ever.
+func TestListWithoutEnd(t *testing.T) {
+	ca := newParty(t, nil, authority("ca"))
+	rl, err := x509.ParseRevocationList(ca.crl(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signer(rl, []*x509.Certificate{ca.cert}); err != nil {
+		t.Errorf("with an end: %v", err)
+	}
+	rl.NextUpdate = time.Time{}
+	if _, err := signer(rl, []*x509.Certificate{ca.cert}); err == nil || !strings.Contains(err.Error(), "until when") {
+		t.Errorf("without an end: %v", err)
+	}
+}
+
 // TestJudge: what nobody should find out from a client.
 func TestJudge(t *testing.T) {
 	ca := newParty(t, nil, authority("ca"))
