@@ -257,6 +257,10 @@ func TestDirectoryFails(t *testing.T) {
 			s.mkdir("live/mail.example.com")
 			s.pair("live/mail.example.com/x", ecKey(t), time.Hour, "mail.example.com")
 		}, "/etc/letsencrypt/live"},
+		{"P13 unreadable", func(s *site) {
+			s.pair("own", ecKey(t), time.Hour, "mail.example.com")
+			s.link("/proc/self/mem", "b.key") // a regular file that nobody can read, not even root
+		}, "cannot be read"},
 		{"many mistakes", func(s *site) {
 			for i := range 20 {
 				s.write(fmt.Sprintf("%02d.key", i), encode("ENCRYPTED PRIVATE KEY", nil))
@@ -339,9 +343,12 @@ func TestP18Directory(t *testing.T) {
 		step("superseded", "new mail.example.com", "")
 		s.remove("own.key") // of one that is not served any more
 		step("key of the old one removed", "new mail.example.com", "")
-		s.remove("next.crt")
+		s.pair("last", ecKey(t), 4*time.Hour, "mail.example.com", "new")
 		s.remove("next.key")
-		s.remove("own.crt")
+		step("superseded and its key removed at once", "mail.example.com new", "")
+		for _, name := range []string{"last.crt", "last.key", "next.crt", "own.crt"} {
+			s.remove(name)
+		}
 		step("removed", "other.example", "")
 		s.remove("other.crt")
 		step("the last one removed", "other.example", "no certificate together with its key")
