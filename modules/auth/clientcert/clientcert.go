@@ -33,7 +33,8 @@
 //
 // and by hand it is "openssl s_client -starttls smtp -crlf -quiet -connect
 // HOST:587 -cert printer.pem -key printer.key", then "EHLO x" and "AUTH
-// EXTERNAL =". A program that has no EXTERNAL, such as swaks, needs a password.
+// EXTERNAL =". The SMTP client of Postfix has no EXTERNAL ("no mechanism
+// available"), and neither has swaks: they need a password.
 //
 // # What is verified
 //
