@@ -38,6 +38,20 @@ auth "static" "apps" {
   user "file" { password = file("%[1]s/password") }
   user "hash" { password_hash = "$2y$04$MARKMARKMARKMARKMARKMO2OjYHyN4Yv1L3gfjKXlYnl6IEG7HdT." }
 }
+dns "rfc2136" "zone" {
+  server   = "127.0.0.1:1"
+  key_name = "acme."
+  key      = env("MARK_TSIG")
+}
+tls "acme" "public" {
+  self_signed = true
+  dns         = dns.zone
+  issuer "down" {
+    directory  = "https://127.0.0.1:1/directory"
+    eab_key_id = "account"
+    eab_key    = "MARK-eab-key"
+  }
+}
 signer "dkim" "own" {
   key "mail" {
     domain = "example.com"
@@ -60,8 +74,11 @@ pipeline "outgoing" {
 // marks are what no output may hold.
 var marks = []string{
 	"MARK-token-0123456789", "MARK-literal-password", "MARK-env-password", "MARK-file-password",
-	"MARKMARKMARK", "MARK-relay-password", "MARK-wrong-password", "PRIVATE KEY",
+	"MARKMARKMARK", "MARK-relay-password", "MARK-wrong-password", "MARK-eab-key", "MARK/tsig/key", "BEGIN PRIVATE KEY",
 }
+
+// badKey is a file that is taken for a key, and is none.
+const badKey = "-----BEGIN PRIVATE KEY-----\nMARKMARKMARK\n-----END PRIVATE KEY-----\n"
 
 // TestP19 runs a server that knows secrets, logs in rightly and wrongly, breaks
 // the configuration, asks everything there is to ask, and looks for them.
@@ -74,32 +91,40 @@ func TestP19(t *testing.T) {
 	for _, command := range []string{
 		"status --json", "status", "queue list --json", "queue list", "dkim show --json", "validate --json",
 		"reload --plan --json", "reload", "version", "capture list", "fmt --check",
+		"tls list", "tls list --json", "tls renew mail.example.com", "tls tlsa",
 	} {
 		r.ask(strings.Fields(command)...)
 	}
 	r.get(t, "/metrics")
 	good := r.text
-	for name, line := range map[string]string{
-		"unknown attribute": "passwort = \"MARK-literal-password\"",
-		"wrong type":        "password = [\"MARK-literal-password\"]",
-		"not closed":        "password = \"MARK-literal-password",
-		"no function":       "password = enw(\"MARK-literal-password\")",
-		"both":              "password = env(\"MARK_PASSWORD\")\n    password_hash = \"MARKMARKMARK\"",
-		"template":          "password = \"MARK-literal-password${x}\"",
+	const password, eab, tsig = `password = "MARK-literal-password"`, `eab_key    = "MARK-eab-key"`, `key      = env("MARK_TSIG")`
+	const relay = `address  = "127.0.0.1:1"`
+	for name, c := range map[string]struct{ is, becomes string }{
+		"unknown attribute": {password, `passwort = "MARK-literal-password"`},
+		"wrong type":        {password, `password = ["MARK-literal-password"]`},
+		"not closed":        {password, `password = "MARK-literal-password`},
+		"no function":       {password, `password = enw("MARK-literal-password")`},
+		"both":              {password, "password = env(\"MARK_PASSWORD\")\n    password_hash = \"MARKMARKMARK\""},
+		"template":          {password, `password = "MARK-literal-password${x}"`},
+		"no base64url":      {eab, `eab_key = "MARK-eab-key is none"`},
+		"no eab_key_id":     {`eab_key_id = "account"`, ""},
+		"no base64":         {tsig, `key = "MARK/tsig/key is none"`},
+		"client key":        {relay, fmt.Sprintf("%s\n  client_certificate = %q\n  client_key = %[2]q", relay, r.dir+"/bad.pem")},
 	} {
-		r.write(t, strings.Replace(good, `password = "MARK-literal-password"`, line, 1))
+		r.write(t, strings.Replace(good, c.is, c.becomes, 1))
 		if n := len(r.said()); r.ask("validate") != 3 || r.ask("validate", "--json") != 3 || r.ask("reload") != 3 || len(r.said()) == n {
 			t.Errorf("%s: the configuration was taken, or nothing was said", name)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(r.dir, "key.pem"), []byte("-----BEGIN PRIVATE KEY-----\nMARKMARKMARK\n-----END PRIVATE KEY-----\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(r.dir, "key.pem"), []byte(badKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.write(t, good)
 	r.ask("validate")
 	r.ask("stop", "--timeout", "0")
 	everything := r.said() + logged()
-	if !strings.Contains(everything, "auth_failed") || !strings.Contains(everything, "waxwing_messages_accepted_total") {
+	if !strings.Contains(everything, "auth_failed") || !strings.Contains(everything, "waxwing_messages_accepted_total") ||
+		!strings.Contains(everything, "there is no new certificate for mail.example.com") {
 		t.Errorf("the test has not seen what it looks into:\n%s", everything)
 	}
 	for _, mark := range marks {
@@ -123,12 +148,13 @@ func newSecretRun(t *testing.T) *secretRun {
 	r := &secretRun{dir: dir, file: filepath.Join(dir, "mail.hcl"), admin: address(t), metrics: address(t), at: address(t)}
 	t.Setenv("MARK_TOKEN", "MARK-token-0123456789")
 	t.Setenv("MARK_PASSWORD", "MARK-env-password")
+	t.Setenv("MARK_TSIG", "MARK/tsig/key+0123456789abcdefg=")
 	t.Setenv("MARK_RELAY", "MARK-relay-password")
 	key, err := dkim.Generate(dkim.Ed25519)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"password": "MARK-file-password\n", "key.pem": string(key.PEM())} {
+	for name, content := range map[string]string{"password": "MARK-file-password\n", "key.pem": string(key.PEM()), "bad.pem": badKey} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
