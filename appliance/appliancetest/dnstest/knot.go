@@ -38,8 +38,8 @@ type Server struct {
 	KeyName string
 	Key     string // base64
 
-	// A key that the server knows and that may change nothing but names below
-	// "allowed" in each zone.
+	// A key that the server knows and that may change nothing but TXT records
+	// at "allowed" in each zone and below.
 	SmallKeyName string
 	SmallKey     string // base64
 
@@ -196,6 +196,7 @@ acl:
   - id: some
     key: %[5]q
     action: update
+    update-type: [TXT]
     update-owner: name
     update-owner-match: sub-or-equal
     update-owner-name: [allowed]

@@ -89,8 +89,9 @@ func TestSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TEST_DNS_HOOK", db)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector waits a second at each exit
 	p := New()
-	p.Command, p.Environment = []string{self}, []string{"TEST_DNS_HOOK"}
+	p.Command, p.Environment = []string{self}, []string{"TEST_DNS_HOOK", "GORACE"}
 	provision(t, p)
 	providertest.Run(t, providertest.Zone{
 		Name: "example.test.", Provider: p,

@@ -1,6 +1,6 @@
 // Package rfc2136 is dns "rfc2136": records are changed by dynamic updates
-// (RFC 2136) at the primary name server of the zone, such as BIND, Knot, NSD's
-// master, PowerDNS or the DNS of a Windows domain that takes TSIG.
+// (RFC 2136) at the primary name server of the zone, such as BIND, Knot or
+// PowerDNS.
 //
 //	dns "rfc2136" "zone" {
 //	  server   = "10.0.0.53"

@@ -42,8 +42,17 @@ func (s *Settings) Validate() error {
 
 // Bound limits one call to the time-out.
 func (s *Settings) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("no answer within %v, the time-out of this dns block", s.Timeout))
+	return context.WithTimeoutCause(ctx, s.Timeout, timeoutError{s.Timeout})
 }
+
+// A timeoutError is a context.DeadlineExceeded that says whose deadline it was.
+type timeoutError struct{ after time.Duration }
+
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("no answer within %v, the time-out of this dns block", e.after)
+}
+
+func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
 // A Record is a record with its complete name.
 type Record struct {

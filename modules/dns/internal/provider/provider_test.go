@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,15 @@ func TestSaid(t *testing.T) {
 	}
 	if got := Said(strings.Repeat("é", 1<<20)); len(got) > maxSaid+len("…") {
 		t.Errorf("%d octets", len(got))
+	}
+}
+
+func TestBound(t *testing.T) {
+	ctx, cancel := (&Settings{Timeout: time.Nanosecond}).Bound(t.Context())
+	defer cancel()
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer within 1ns") {
+		t.Error(err)
 	}
 }
 

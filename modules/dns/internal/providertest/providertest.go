@@ -29,20 +29,23 @@ type Zone struct {
 
 // Run runs the suite. It leaves the zone as it was.
 func Run(t *testing.T, z Zone) {
-	for name, test := range map[string]func(*testing.T, Zone){
-		"one of two":    oneOfTwo,
-		"absent":        absent,
-		"wildcards":     wildcards,
-		"values":        values,
-		"apex":          apex,
-		"nothing to do": nothing,
-		"concurrent":    concurrent,
-		"cancelled":     cancelled,
-		"outside":       outside,
-		"set":           set,
-		"get":           get,
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Zone)
+	}{
+		{"one of two", oneOfTwo},
+		{"absent", absent},
+		{"wildcards", wildcards},
+		{"values", values},
+		{"apex", apex},
+		{"nothing to do", nothing},
+		{"concurrent", concurrent},
+		{"cancelled", cancelled},
+		{"outside", outside},
+		{"set", set},
+		{"get", get},
 	} {
-		t.Run(name, func(t *testing.T) { test(t, z) })
+		t.Run(c.name, func(t *testing.T) { c.test(t, z) })
 	}
 }
 
