@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build -t waxwing .
-#   docker run -p 587:587 -v ./mail.hcl:/etc/waxwing/mail.hcl -v waxwing:/data waxwing
+#   docker run -p 80:80 -p 587:587 -v ./mail.hcl:/etc/waxwing/mail.hcl -v waxwing:/data waxwing
 #
 # The image is the static binary, the CA certificates and two directories:
 # /etc/waxwing for the configuration, /data for everything to keep.
@@ -42,7 +42,7 @@ USER 10001:10001
 ENV WAXWING_CONFIG=/etc/waxwing/mail.hcl \
     WAXWING_DATA_DIR=/data
 VOLUME /data
-EXPOSE 25 465 587
+EXPOSE 25 80 443 465 587
 STOPSIGNAL SIGTERM
 # A small machine may need a while for its first RSA key.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/bin/waxwing", "health"]
