@@ -64,7 +64,8 @@ type Options struct {
 	// Skew is how far the authority's clock is ahead of ours: its certificates
 	// are not valid before that. Negative is behind.
 	Skew time.Duration
-	// BadNonces is how many in a hundred good nonces are rejected.
+	// BadNonces is how many in a hundred good nonces are rejected, at random,
+	// but not more than five in a row: clients give up in the end.
 	BadNonces int
 	// EAB are the external accounts (RFC 8555, section 7.3.4), key identifier
 	// to MAC key in base64url without padding. If there are any, nobody gets an
@@ -92,8 +93,11 @@ type Server struct {
 	roots                *x509.CertPool
 	httpAddr, tlsAddress string
 
+	badNonces int
+
 	mu       sync.Mutex
 	fault    Fault
+	rejected int // nonces in a row
 	requests map[Resource]int
 	orders   []*core.Order
 }
@@ -105,7 +109,8 @@ func Start(t testing.TB, o Options) *Server {
 		db:       db.NewMemoryStore(),
 		dns:      startDNS(t),
 		httpAddr: loopback(t, o.HTTPPort), tlsAddress: loopback(t, o.TLSPort),
-		validity: cmp.Or(o.Validity, defaultValidity), skew: o.Skew,
+		badNonces: o.BadNonces,
+		validity:  cmp.Or(o.Validity, defaultValidity), skew: o.Skew,
 		requests: make(map[Resource]int),
 	}
 	for id, key := range o.EAB {
@@ -127,7 +132,7 @@ func (s *Server) startPebble(t testing.TB, o Options, logger *log.Logger) {
 	defer environment.Unlock()
 	defer setenv(t, "PEBBLE_VA_NOSLEEP", "1")()
 	defer setenv(t, "PEBBLE_AUTHZREUSE", "0")()
-	defer setenv(t, "PEBBLE_WFE_NONCEREJECT", strconv.Itoa(o.BadNonces))()
+	defer setenv(t, "PEBBLE_WFE_NONCEREJECT", "0")() // here it would be without limit
 
 	profile := ca.Profile{Description: "default", ValidityPeriod: uint64(s.validity / time.Second)}
 	authority := ca.New(logger, s.db, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": profile})

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"path"
 	"slices"
 	"strconv"
@@ -165,6 +167,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if s.rejectsNonce(r) {
+		s.badNonce(w)
+		return
+	}
 	switch resource {
 	case RenewalInfo:
 		s.setRenewalInfo()
@@ -180,6 +186,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case resource == Certificate:
 		s.forget(path.Base(r.URL.Path))
 	}
+}
+
+// maxRejected is how many nonces are rejected in a row.
+const maxRejected = 5
+
+func (s *Server) rejectsNonce(r *http.Request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Method != http.MethodPost {
+		return false
+	}
+	if s.rejected == maxRejected || rand.IntN(100) >= s.badNonces {
+		s.rejected = 0
+		return false
+	}
+	s.rejected++
+	return true
+}
+
+// badNonce rejects a request. RFC 8555, section 6.5: the answer "MUST include
+// a Replay-Nonce header field with a fresh nonce".
+func (s *Server) badNonce(w http.ResponseWriter) {
+	ask := httptest.NewRequest(http.MethodHead, "/nonce-plz", nil)
+	ask.Header.Set("User-Agent", "acmetest")
+	fresh := httptest.NewRecorder()
+	s.pebble.ServeHTTP(fresh, ask)
+	w.Header().Set("Replay-Nonce", fresh.Header().Get("Replay-Nonce"))
+	(&Problem{Type: "badNonce", Detail: "an invalid anti-replay nonce", Status: http.StatusBadRequest}).write(w)
 }
 
 // remember keeps an order, and gives it the times of a clock that is wrong.
