@@ -7,6 +7,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -105,9 +106,11 @@ func (a *acmeProcess) trusted() {
 	a.t.Helper()
 	for _, d := range a.doors() {
 		until(a.t, 20*time.Second, d.name+" shows a certificate of the authority", func() bool {
-			_, err := d.handshake(a.ca.Roots())
-			return err == nil
+			return strings.HasPrefix(d.served(a.t).Issuer.CommonName, "Pebble ")
 		})
+		if _, err := d.handshake(a.ca.Roots()); err != nil {
+			a.t.Fatalf("%s: %v", d.name, err)
+		}
 	}
 }
 
@@ -115,7 +118,8 @@ func (a *acmeProcess) trusted() {
 func (a *acmeProcess) verified(d door) appliancetest.SubmitConfig {
 	c := appliancetest.SubmitConfig{
 		Address: d.address, Implicit: d.implicit, User: "app", Password: password,
-		TLS: &tls.Config{ServerName: "mail.example.com", RootCAs: a.ca.Roots()},
+		TLS:     &tls.Config{ServerName: "mail.example.com", RootCAs: a.ca.Roots()},
+		Timeout: 10 * time.Minute,
 	}
 	if d == a.mx {
 		c.User = ""
@@ -180,7 +184,7 @@ func TestACMEForEveryListener_X7(t *testing.T) {
 
 // Nothing but each of the challenges, with half of the nonces rejected.
 func TestACMEChallenges_X7(t *testing.T) {
-	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
+	for _, challenge := range []string{"http-01", "tls-alpn-01"} { // dns-01 is TestACMEByDNS
 		t.Run(challenge, func(t *testing.T) {
 			a := newACME(t, acmetest.Options{BadNonces: 50}, discard)
 			a.setting("self_signed      = false", fmt.Sprintf("challenges = [%q]", challenge))
@@ -188,6 +192,43 @@ func TestACMEChallenges_X7(t *testing.T) {
 			a.trusted()
 		})
 	}
+}
+
+// dns-01 needs no port: the records go to a name server that somebody else
+// wrote, by RFC 2136, and the authority asks that server (X7).
+func TestACMEByDNS_X7(t *testing.T) {
+	k := startKnot(t)
+	a := newACME(t, acmetest.Options{Resolver: k.address, BadNonces: 50}, discard)
+	a.setting("self_signed      = false", fmt.Sprintf("dns = dns.zone\n  resolvers = [%q]", k.address))
+	a.setting("listener \"smtp\" \"mx\"", fmt.Sprintf("dns \"rfc2136\" \"zone\" {\n  server   = %q\n  key_name = \"acme.\"\n  key      = %q\n}\nlistener \"smtp\" \"mx\"",
+		k.address, k.secret))
+	a.start()
+	a.trusted()
+	if left := k.challenges(t); len(left) > 0 {
+		t.Errorf("the zone still has the records %q", left)
+	}
+	if strings.Contains(a.log.String(), k.secret) {
+		t.Error("the key of the zone is in the log") // P19
+	}
+}
+
+// The TLSA record that the command prints is what Postfix finds in the
+// certificate, and stays so when the certificate is renewed.
+func TestACMERecordsForDANE_P18(t *testing.T) {
+	a := newACME(t, acmetest.Options{}, discard)
+	a.start()
+	a.trusted()
+	record := regexp.MustCompile(`TLSA\s+3 1 1 ([0-9A-Fa-f]{64})`).FindStringSubmatch(a.run("tls", "tlsa", "mail.example.com"))
+	if record == nil {
+		t.Fatalf("tls tlsa says\n%s", a.run("tls", "tlsa", "mail.example.com"))
+	}
+	a.mx.posttlsFingerprint(t, record[1])
+	before := a.mx.served(t).SerialNumber
+	a.run("tls", "renew", "mail.example.com")
+	if after := a.mx.served(t).SerialNumber; after.Cmp(before) == 0 {
+		t.Error("tls renew has changed nothing")
+	}
+	a.mx.posttlsFingerprint(t, record[1])
 }
 
 // The authority is down at the start: the process starts, port 25 has TLS,

@@ -165,8 +165,17 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	until(p.t, 20*time.Second, "the server is ready", func() bool {
+		if p.ended() {
+			p.t.Fatal("the server has ended instead of starting")
+		}
 		return p.log.Count(ready) > before
 	})
+}
+
+// ended says whether the process waits for somebody to take its exit status.
+func (p *process) ended() bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	return err == nil && bytes.Contains(stat, []byte(") Z "))
 }
 
 func (p *process) kill() {

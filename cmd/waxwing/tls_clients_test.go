@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/smtp"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,21 @@ func (d door) posttlsFinger(t *testing.T, level, roots string) {
 	out, err := exec.Command(need(t, "posttls-finger"), append(args, "["+host(d.address)+"]:"+port(d.address), "mail.example.com")...).CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("Verified TLS connection established")) {
 		t.Errorf("%s: posttls-finger -l %s: %v\n%s", d.name, level, err, out)
+	}
+}
+
+// posttlsFingerprint asks Postfix whether the certificate has a public key: the
+// fingerprint of one is what a TLSA record 3 1 1 holds.
+func (d door) posttlsFingerprint(t *testing.T, sum string) {
+	t.Helper()
+	var pairs []string
+	for pair := range slices.Chunk([]byte(strings.ToUpper(sum)), 2) {
+		pairs = append(pairs, string(pair))
+	}
+	out, err := exec.Command(need(t, "posttls-finger"), "-c", "-l", "fingerprint", "-d", "sha256",
+		"["+host(d.address)+"]:"+port(d.address), strings.Join(pairs, ":")).CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("Verified TLS connection established")) {
+		t.Errorf("%s: posttls-finger does not find the key %s: %v\n%s", d.name, sum, err, out)
 	}
 }
 
