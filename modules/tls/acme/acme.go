@@ -131,10 +131,10 @@ func (a *ACME) Provision(ctx *appliance.Context) (err error) {
 		return err
 	}
 	if a.timeout == 0 {
-		a.timeout = a.plan.timeout()
+		a.timeout = a.attemptTimeout()
 	}
-	a.http = door{address: a.HTTPAddress, listen: a.listen, serve: serveHTTP(a.keeps)}
-	a.alpn = door{address: a.TLSALPNAddress, listen: a.listen, serve: serveALPN(a.keeps)}
+	a.http = door{address: a.HTTPAddress, listen: a.listen, serve: serveHTTP(a.keeps, visitTimeout)}
+	a.alpn = door{address: a.TLSALPNAddress, listen: a.listen, serve: serveALPN(a.keeps, visitTimeout)}
 	a.slots = make(chan struct{}, atOnce)
 	if a.metrics, err = newMetrics(ctx.Metrics); err != nil {
 		return err
@@ -157,7 +157,8 @@ func (a *ACME) Start(ctx context.Context) error {
 }
 
 // Stop implements appliance.Starter. An attempt that is under way is given up;
-// what it has put into a zone is removed first.
+// what it has put into a zone is removed first, and a question to an OCSP
+// responder is waited for: half a minute each, at most.
 func (a *ACME) Stop(context.Context) error {
 	if a.stop != nil {
 		a.stop()

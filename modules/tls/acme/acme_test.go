@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,14 +31,22 @@ import (
 // TestMain: nothing of a stopped module is left, but what the authority of the
 // tests leaves.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+		panic(err)
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(acmetest.LeakedByPebble))
 }
 
+var worlds atomic.Int32
+
+// host is a name of tests that ask no authority.
 const host = "mx.example.com"
 
 // world is an authority and what an instance lives in.
 type world struct {
 	t       *testing.T
+	host    string // one for each world: the challenges of a process have names only
 	ca      *acmetest.Server
 	values  *valuestest.Values
 	sockets *appliance.Sockets
@@ -47,7 +57,7 @@ type world struct {
 func newWorld(t *testing.T, o acmetest.Options) *world {
 	core, logs := observer.New(zapcore.DebugLevel)
 	return &world{
-		t: t, ca: acmetest.Start(t, o), values: new(valuestest.Values), sockets: new(appliance.Sockets),
+		t: t, host: fmt.Sprintf("mx%d.example.com", worlds.Add(1)), ca: acmetest.Start(t, o), values: new(valuestest.Values), sockets: new(appliance.Sockets),
 		logs: logs, log: zap.New(core),
 	}
 }
@@ -72,7 +82,7 @@ func (w *world) start(a *ACME) *ACME {
 		w.t.Fatal(err)
 	}
 	err := a.Provision(&appliance.Context{
-		Addr: appliance.Addr{Kind: appliance.KindTLS, Name: "test"}, Log: w.log, Hostname: host,
+		Addr: appliance.Addr{Kind: appliance.KindTLS, Name: "test"}, Log: w.log, Hostname: w.host,
 		Values: w.values, Sockets: w.sockets, Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
@@ -92,19 +102,28 @@ const patience = 15 * time.Second
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
+	if !wait(f) {
+		t.Fatalf("in vain: %s", what)
+	}
+}
+
+func wait(f func() bool) bool {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if f() {
-			return
+			return true
 		}
 	}
-	t.Fatalf("in vain: %s", what)
+	return false
 }
 
 // ready waits until an instance has real certificates for the names.
 func (w *world) ready(a *ACME, names ...string) {
 	w.t.Helper()
 	for _, n := range names {
-		eventually(w.t, "a certificate for "+n, func() bool { return info(w.t, a, n).State == appliance.CertificateValid })
+		ok := wait(func() bool { return info(w.t, a, n).State == appliance.CertificateValid })
+		if !ok {
+			w.t.Fatalf("no certificate for %s: %+v", n, info(w.t, a, n))
+		}
 	}
 	if err := a.Ready(); err != nil {
 		w.t.Error(err)
@@ -157,15 +176,16 @@ func only(challenge string) func(*ACME) {
 }
 
 func TestObtain(t *testing.T) {
+	t.Parallel()
 	for _, challenge := range []string{http01, tlsALPN01} {
 		t.Run(challenge, func(t *testing.T) {
 			w := newWorld(t, acmetest.Options{})
 			a := w.start(w.instance(only(challenge), func(a *ACME) { a.Email = "Post.Master+acme@example.com" }))
-			w.ready(a, host)
-			if _, err := w.handshake(a.ServerConfig(appliance.TLSUse{}), host); err != nil {
+			w.ready(a, w.host)
+			if _, err := w.handshake(a.ServerConfig(appliance.TLSUse{}), w.host); err != nil {
 				t.Error(err)
 			}
-			i := info(t, a, host)
+			i := info(t, a, w.host)
 			if i.Source != "test" || !strings.HasPrefix(i.Issuer, "Pebble") || len(i.KeyHash) != 64 || !i.KeyStays || i.Error != "" {
 				t.Errorf("%+v", i)
 			}
@@ -192,17 +212,18 @@ func refuses(address string) bool {
 
 // TestRestart: what the store has is served at once and without the authority.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, acmetest.Options{})
 	a := w.start(w.instance())
-	w.ready(a, host)
-	hash := info(t, a, host).KeyHash
+	w.ready(a, w.host)
+	hash := info(t, a, w.host).KeyHash
 	a.Stop(t.Context())
 	w.ca.Down()
 	b := w.start(w.instance())
-	if i := info(t, b, host); i.State != appliance.CertificateValid || i.KeyHash != hash || i.Source != "test" {
+	if i := info(t, b, w.host); i.State != appliance.CertificateValid || i.KeyHash != hash || i.Source != "test" {
 		t.Errorf("%+v", i)
 	}
-	if _, err := w.handshake(b.ServerConfig(appliance.TLSUse{}), host); err != nil {
+	if _, err := w.handshake(b.ServerConfig(appliance.TLSUse{}), w.host); err != nil {
 		t.Error(err)
 	}
 	if b.Ready() != nil {
@@ -215,12 +236,14 @@ func TestRestart(t *testing.T) {
 
 // TestX7Nonces: half of all nonces are rejected.
 func TestX7Nonces(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, acmetest.Options{BadNonces: 50})
-	w.ready(w.start(w.instance()), host)
+	w.ready(w.start(w.instance()), w.host)
 }
 
 // TestX7ExpiredOrder: an order that expires under our hands is made again.
 func TestX7ExpiredOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, acmetest.Options{})
 	var once sync.Once
 	w.ca.Inject(acmetest.Fault(func(r *http.Request) *acmetest.Problem {
@@ -230,7 +253,7 @@ func TestX7ExpiredOrder(t *testing.T) {
 		return nil
 	}))
 	a := w.start(w.instance())
-	w.ready(a, host)
+	w.ready(a, w.host)
 	if len(w.logged("certificate failed")) == 0 {
 		t.Error("the order did not expire")
 	}
@@ -239,11 +262,12 @@ func TestX7ExpiredOrder(t *testing.T) {
 // TestX7DownAtStart: the server starts without its authority, says why it is
 // not ready, shows a self-signed certificate, and comes up by itself.
 func TestX7DownAtStart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, acmetest.Options{})
 	w.ca.Down()
 	a := w.start(w.instance())
-	eventually(t, "an error", func() bool { return info(t, a, host).Error != "" })
-	i := info(t, a, host)
+	eventually(t, "an error", func() bool { return info(t, a, w.host).Error != "" })
+	i := info(t, a, w.host)
 	if i.State != appliance.CertificatePending || !strings.Contains(i.Error, "cannot be reached") || i.NextTry.IsZero() {
 		t.Errorf("%+v", i)
 	}
@@ -251,7 +275,7 @@ func TestX7DownAtStart(t *testing.T) {
 		t.Errorf("ready: %v", err)
 	}
 	server := a.ServerConfig(appliance.TLSUse{})
-	if _, err := w.handshake(server, host); !strings.Contains(fmt.Sprint(err), "unknown authority") {
+	if _, err := w.handshake(server, w.host); !strings.Contains(fmt.Sprint(err), "unknown authority") {
 		t.Errorf("handshake before: %v", err)
 	}
 	missing := w.logs.FilterMessageSnippet("no certificate yet").All()
@@ -259,17 +283,18 @@ func TestX7DownAtStart(t *testing.T) {
 		t.Errorf("what is missing: %v", missing)
 	}
 	w.ca.Up()
-	w.ready(a, host)
-	if _, err := w.handshake(server, host); err != nil {
+	w.ready(a, w.host)
+	if _, err := w.handshake(server, w.host); err != nil {
 		t.Error(err)
 	}
-	if i := info(t, a, host); i.Error != "" || !i.NextTry.IsZero() {
+	if i := info(t, a, w.host); i.Error != "" || !i.NextTry.IsZero() {
 		t.Errorf("still %+v", i)
 	}
 }
 
 // TestSelfSignedIsReady: who says so is asked for passwords at once.
 func TestSelfSignedIsReady(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, acmetest.Options{})
 	w.ca.Down()
 	a := w.start(w.instance(func(a *ACME) { a.SelfSigned = true }))
@@ -280,9 +305,10 @@ func TestSelfSignedIsReady(t *testing.T) {
 
 // TestX7TwoNames: a name that does not work is no concern of the other.
 func TestX7TwoNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, acmetest.Options{})
-	a := w.start(w.instance(func(a *ACME) { a.Names = []string{"mail.invalid", host} }))
-	w.ready(a, host)
+	a := w.start(w.instance(func(a *ACME) { a.Names = []string{"mail.invalid", w.host} }))
+	w.ready(a, w.host)
 	eventually(t, "an error", func() bool { return info(t, a, "mail.invalid").Error != "" })
 	if i := info(t, a, "mail.invalid"); i.State != appliance.CertificatePending || !strings.Contains(i.Error, "mail.invalid") {
 		t.Errorf("%+v", i)
@@ -290,22 +316,23 @@ func TestX7TwoNames(t *testing.T) {
 	if err := a.Renew(t.Context(), "mail.invalid"); err == nil || !strings.Contains(err.Error(), "mail.invalid") {
 		t.Errorf("renew: %v", err)
 	}
-	if err := a.Renew(t.Context(), "other.example"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "mail.invalid, "+host) {
+	if err := a.Renew(t.Context(), "other.example"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "mail.invalid, "+w.host) {
 		t.Errorf("renew of a stranger: %v", err)
 	}
 	// A client that asks for the name without one is shown the other.
-	if _, err := w.handshake(a.ServerConfig(appliance.TLSUse{}), host); err != nil {
+	if _, err := w.handshake(a.ServerConfig(appliance.TLSUse{}), w.host); err != nil {
 		t.Error(err)
 	}
 }
 
 // TestListenerNames: with a listener come its names, unless the block has some.
 func TestListenerNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, acmetest.Options{})
 	a := w.start(w.instance())
-	c := a.ServerConfig(appliance.TLSUse{Names: []string{"Submission.example.com", host}})
-	w.ready(a, host, "submission.example.com")
-	for _, name := range []string{host, "submission.example.com"} {
+	c := a.ServerConfig(appliance.TLSUse{Names: []string{"Submission.example.com", w.host}})
+	w.ready(a, w.host, "submission.example.com")
+	for _, name := range []string{w.host, "submission.example.com"} {
 		if _, err := w.handshake(c, name); err != nil {
 			t.Error(err)
 		}
@@ -313,7 +340,7 @@ func TestListenerNames(t *testing.T) {
 	if n := len(a.Certificates()); n != 2 {
 		t.Errorf("%d names", n)
 	}
-	b := w.start(w.instance(func(b *ACME) { b.Names = []string{host} }))
+	b := w.start(w.instance(func(b *ACME) { b.Names = []string{w.host} }))
 	b.ServerConfig(appliance.TLSUse{Names: []string{"imap.example.com"}})
 	if n := len(b.Certificates()); n != 1 {
 		t.Errorf("%d names", n)

@@ -125,8 +125,10 @@ func proxyOnce(r *http.Request) (*url.URL, error) {
 // run makes the attempt. With force the certificate is renewed although it is
 // not due. It returns what the store has then.
 func (t *attempt) run(ctx context.Context, force bool) (*held, error) {
-	// Certmagic has a limiter of requests that starts goroutines of its own, for
-	// all but what it takes for a retry. Ours are limited by the back-off.
+	// Certmagic has a limiter of requests that leaves a goroutine behind, one for
+	// each authority and process. What it takes for a retry is not limited by it,
+	// but by our back-off; so everything is a retry. (With a staging environment
+	// it is the second half of a retry that meets the limiter.)
 	again := t.failures + 1
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &again)
 	var err error

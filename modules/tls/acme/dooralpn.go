@@ -14,8 +14,9 @@ import (
 
 var errNoChallenge = errors.New("no challenge for this name")
 
-// serveALPN answers tls-alpn-01 (RFC 8737) for the names that are kept.
-func serveALPN(keeps func(name string) bool) func(net.Listener) (stop func()) {
+// serveALPN answers tls-alpn-01 (RFC 8737) for the names that are kept. A visit
+// is over after patience.
+func serveALPN(keeps func(name string) bool, patience time.Duration) func(net.Listener) (stop func()) {
 	config := &tls.Config{
 		MinVersion:             tls.VersionTLS12,
 		NextProtos:             []string{acmez.ACMETLS1Protocol},
@@ -25,7 +26,7 @@ func serveALPN(keeps func(name string) bool) func(net.Listener) (stop func()) {
 		},
 	}
 	return func(l net.Listener) (stop func()) {
-		s := &alpnServer{config: config, open: make(map[net.Conn]struct{})}
+		s := &alpnServer{config: config, patience: patience, open: make(map[net.Conn]struct{})}
 		s.visits.Go(func() { s.accept(l) })
 		return func() {
 			l.Close()
@@ -51,8 +52,9 @@ func answerALPN(hello *tls.ClientHelloInfo, keeps func(name string) bool) (*tls.
 
 // alpnServer makes handshakes and closes.
 type alpnServer struct {
-	config *tls.Config
-	visits sync.WaitGroup
+	config   *tls.Config
+	patience time.Duration
+	visits   sync.WaitGroup
 
 	mu      sync.Mutex
 	open    map[net.Conn]struct{}
@@ -93,7 +95,7 @@ func (s *alpnServer) enter(c net.Conn) time.Time {
 	if !s.parting.IsZero() {
 		return s.parting
 	}
-	return time.Now().Add(visitTimeout)
+	return time.Now().Add(s.patience)
 }
 
 func (s *alpnServer) leave(c net.Conn) {

@@ -14,7 +14,8 @@ import (
 	acmeproto "github.com/mholt/acmez/v3/acme"
 )
 
-// Limits of a visit to port 80. An authority sends one small request.
+// Limits of a visit to a door. An authority sends one small request, or makes
+// one handshake.
 const (
 	visitTimeout   = 10 * time.Second
 	maxVisitHeader = 8 << 10 // octets
@@ -25,15 +26,15 @@ const (
 const challengePath = "/.well-known/acme-challenge/"
 
 // serveHTTP answers http-01 (RFC 8555, section 8.3) for the names that are
-// kept.
-func serveHTTP(keeps func(name string) bool) func(net.Listener) (stop func()) {
+// kept. A visit is over after patience.
+func serveHTTP(keeps func(name string) bool, patience time.Duration) func(net.Listener) (stop func()) {
 	return func(l net.Listener) (stop func()) {
 		var visits, serving sync.WaitGroup
 		server := &http.Server{
 			Handler:           answerHTTP(keeps),
-			ReadHeaderTimeout: visitTimeout,
-			ReadTimeout:       visitTimeout,
-			WriteTimeout:      visitTimeout,
+			ReadHeaderTimeout: patience,
+			ReadTimeout:       patience,
+			WriteTimeout:      patience,
 			MaxHeaderBytes:    maxVisitHeader,
 			ErrorLog:          log.New(io.Discard, "", 0),
 			ConnState: func(_ net.Conn, state http.ConnState) {

@@ -214,9 +214,13 @@ func (p *plan) uses(challenge string) bool { return slices.Contains(p.challenges
 // challenge is tried after the other.
 const perAuthority = 5 * time.Minute
 
-// timeout is how long an attempt may take.
-func (p *plan) timeout() time.Duration {
-	return time.Duration(len(p.authorities)) * perAuthority
+// attemptTimeout is how long an attempt may take.
+func (a *ACME) attemptTimeout() time.Duration {
+	each := perAuthority
+	if a.plan.uses(dns01) {
+		each += a.PropagationDelay + a.PropagationTimeout
+	}
+	return time.Duration(len(a.plan.authorities)) * each
 }
 
 // needs says, for people, what the challenges need.
