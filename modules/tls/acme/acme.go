@@ -205,9 +205,13 @@ func (a *ACME) keep(ctx context.Context, names []string) error {
 		a.keepers = append(a.keepers, k)
 		added = append(added, k)
 	}
-	if err := a.publish(added != nil); err != nil {
+	if added == nil {
 		return err
 	}
+	if err := a.makeProvisional(); err != nil {
+		return err
+	}
+	a.publish()
 	a.sayWhatIsMissing(added)
 	for _, k := range added {
 		a.done.Go(func() { k.run(a.running) })
@@ -234,7 +238,7 @@ func (a *ACME) keeps(name string) bool {
 
 // publish makes the list that is served: the real certificates in the order of
 // their names, or the provisional one while there is none. Its caller holds mu.
-func (a *ACME) publish(newNames bool) error {
+func (a *ACME) publish() {
 	var list []*tls.Certificate
 	for _, k := range a.keepers {
 		if held := k.held(); held != nil {
@@ -242,29 +246,28 @@ func (a *ACME) publish(newNames bool) error {
 		}
 	}
 	if len(list) == 0 {
-		if newNames || a.provisional == nil {
-			if err := a.makeProvisional(); err != nil {
-				return fmt.Errorf("make a self-signed certificate for the time being: %w", err)
-			}
-		}
 		list = append(list, a.provisional)
 	}
 	a.served.Store(&list)
-	return nil
 }
 
 // provisionalFor is how long the self-signed certificate of the meantime is
 // valid: longer than anybody should wait.
 const provisionalFor = 365 * 24 * time.Hour
 
+// makeProvisional makes a self-signed certificate for all names, if there is no
+// real one. Its caller holds mu.
 func (a *ACME) makeProvisional() error {
 	names := make([]string, 0, len(a.keepers))
 	for _, k := range a.keepers {
+		if k.held() != nil {
+			return nil
+		}
 		names = append(names, k.name)
 	}
 	bundle, err := certs.SelfSigned(names, provisionalFor, a.provisional)
 	if err != nil {
-		return err
+		return fmt.Errorf("make a self-signed certificate for the time being: %w", err)
 	}
 	c, err := tls.X509KeyPair(bundle, bundle)
 	if err != nil {

@@ -192,9 +192,7 @@ func TestObtain(t *testing.T) {
 			if left := time.Until(i.Renewal); left < 50*24*time.Hour || left > 70*24*time.Hour {
 				t.Errorf("renewal in %v of a certificate for 90 days", left)
 			}
-			if len(w.logged("certificate obtained")) != 1 {
-				t.Error("not logged")
-			}
+			eventually(t, "a line in the log", func() bool { return len(w.logged("certificate obtained")) == 1 })
 			for _, address := range []string{w.ca.HTTPAddress(), w.ca.TLSAddress()} {
 				eventually(t, "a closed port", func() bool { return refuses(address) })
 			}

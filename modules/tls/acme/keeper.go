@@ -104,16 +104,22 @@ func (k *keeper) state() (*held, int) {
 // succeeded takes over what an attempt has found, and returns how long to
 // rest.
 func (k *keeper) succeeded(old, h *held, t *attempt) time.Duration {
-	k.mu.Lock()
-	k.current, k.failures, k.problem, k.nextTry = h, 0, "", time.Time{}
-	k.mu.Unlock()
-	if err := k.a.refresh(); err != nil {
-		k.a.log.Error("cannot serve the new certificate", zap.String("name", k.name), zap.Error(err))
-	}
+	k.hold(h)
 	if !old.same(h) {
 		k.announce(h, t)
 	}
 	return nextLook(h, t.asked, time.Now())
+}
+
+// hold makes h the current certificate. Nobody is told of it before clients are
+// shown it.
+func (k *keeper) hold(h *held) {
+	k.a.mu.Lock()
+	defer k.a.mu.Unlock()
+	k.mu.Lock()
+	k.current, k.failures, k.problem, k.nextTry = h, 0, "", time.Time{}
+	k.mu.Unlock()
+	k.a.publish()
 }
 
 // announce says that there is a new certificate.
@@ -156,11 +162,4 @@ func (k *keeper) failed(err error) (time.Duration, error) {
 	k.a.log.Error("certificate failed", fields...)
 	k.a.metrics.count(resultFailed)
 	return pause, errors.New(words)
-}
-
-// refresh publishes what the keepers hold.
-func (a *ACME) refresh() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.publish(false)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,18 +15,13 @@ import (
 
 // Certificates implements appliance.Certificates: one entry for each name.
 func (a *ACME) Certificates() []appliance.CertificateInfo {
-	keepers := a.all()
-	infos := make([]appliance.CertificateInfo, 0, len(keepers))
-	for _, k := range keepers {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	infos := make([]appliance.CertificateInfo, 0, len(a.keepers))
+	for _, k := range a.keepers {
 		infos = append(infos, k.describe())
 	}
 	return infos
-}
-
-func (a *ACME) all() []*keeper {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.keepers)
 }
 
 func (k *keeper) describe() appliance.CertificateInfo {
@@ -50,8 +44,10 @@ func (a *ACME) Ready() error {
 	if a.SelfSigned {
 		return nil
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	var waiting []string
-	for _, k := range a.all() {
+	for _, k := range a.keepers {
 		if k.held() != nil {
 			return nil
 		}
@@ -101,11 +97,13 @@ func (a *ACME) find(name string) (*keeper, error) {
 	if err != nil {
 		canon = name
 	}
-	var names []string
-	for _, k := range a.all() {
-		if k.name == canon {
-			return k, nil
-		}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if k := a.keeper(canon); k != nil {
+		return k, nil
+	}
+	names := make([]string, 0, len(a.keepers))
+	for _, k := range a.keepers {
 		names = append(names, k.name)
 	}
 	return nil, fmt.Errorf("%w: no certificate is kept for %.80q; there are %s", fs.ErrNotExist, name, strings.Join(names, ", "))
