@@ -45,3 +45,27 @@ func nextLook(held *held, justIssued bool, now time.Time) time.Duration {
 	}
 	return min(lookEvery, max(soonest, held.renewal.Sub(now)))
 }
+
+// clockTick is how often a keeper that rests looks at the clock.
+const clockTick = time.Minute
+
+// A rest is a pause that is over as soon as either clock says so. A machine
+// that sleeps stops its timers, and must not find its certificate expired an
+// hour after it has woken up; and a clock that is set back must not make an
+// hour a week.
+type rest struct {
+	left  time.Duration // for the timers
+	until time.Time     // by the clock on the wall
+}
+
+func newRest(pause time.Duration, now time.Time) rest {
+	return rest{left: pause, until: now.Add(pause).Round(0)} // without the monotonic clock
+}
+
+// nap is how long to sleep until the next look at the clock, 0 when the rest is
+// over. It takes for granted that the nap before it has been slept.
+func (r *rest) nap(now time.Time) time.Duration {
+	nap := max(0, min(clockTick, r.left, r.until.Sub(now.Round(0))))
+	r.left -= nap
+	return nap
+}

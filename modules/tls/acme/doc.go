@@ -22,11 +22,13 @@
 //
 // Each name has a keeper, a goroutine that looks after it: at the start, at
 // least once an hour, and when the renewal is due. The authority says when
-// that is (RFC 9773); where it does not, it is when a third of the lifetime is
-// left. A look takes a fresh OCSP response where the certificate names a
-// responder, asks the authority for a new time of renewal when the old answer
-// has run out, replaces a certificate that has been revoked, and takes over
-// what another instance on the same store has renewed in the meantime.
+// that is (RFC 9773), as long as a twentieth of the lifetime is left; where it
+// does not, it is when a third is. A machine that was suspended looks within a
+// minute of its waking up. A look takes a fresh OCSP response where the
+// certificate names a responder, asks the authority for a new time of renewal
+// when the old answer has run out, replaces a certificate that has been revoked,
+// and takes over what another instance on the same store has renewed in the
+// meantime.
 //
 // If it fails, the old certificate stays, expired or not, and the keeper tries
 // again after 1, 2, 5, 10, 20, 30 minutes, 1, 2, 4 hours and then every 6

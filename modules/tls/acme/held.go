@@ -22,6 +22,7 @@ type held struct {
 	certificate *tls.Certificate // with its Leaf
 	source      string           // which authority
 	renewal     time.Time        // when to renew it
+	suggested   bool             // by the authority
 }
 
 // same says whether it is the same certificate.
@@ -46,26 +47,37 @@ func (a *ACME) load(ctx context.Context, s *storage, name string) (newest *held,
 			return nil, err // decodeBundle has just made it
 		}
 		if newest == nil || c.Leaf.NotBefore.After(newest.certificate.Leaf.NotBefore) {
-			newest = &held{c, from.source, renewalOf(c, b.meta)}
+			newest = &held{c, from.source, renewalOf(c, b.meta), !suggestedRenewal(b.meta).IsZero()}
 		}
 	}
 	return newest, nil
 }
 
+// lateRatio is the part of its life with which a certificate is renewed
+// whatever the authority says.
+const lateRatio = 1.0 / 20
+
+// renewalRatio is the part of its life with which a certificate is renewed at
+// the latest. Certmagic goes by it even if the authority suggests a later time.
+func renewalRatio(suggested bool) float64 {
+	if suggested {
+		return lateRatio
+	}
+	return certmagic.DefaultRenewalWindowRatio
+}
+
 // renewalOf is when a certificate is due for renewal, as certmagic sees it: at
-// the time that was chosen in the window of the authority (RFC 9773), or with a
-// third of its life left; and with a twentieth left whatever the authority
-// says.
+// the time that was chosen in the window of the authority (RFC 9773), or with
+// renewalRatio of its life left.
 func renewalOf(c *tls.Certificate, meta []byte) time.Time {
+	suggested := suggestedRenewal(meta)
 	end := c.Leaf.NotAfter.Truncate(time.Second).Add(time.Second) // to the end of its last second
 	life := end.Sub(c.Leaf.NotBefore)
-	if at := suggestedRenewal(meta); !at.IsZero() {
-		if last := end.Add(-life / 20); at.After(last) {
-			return last
-		}
-		return at
+	last := end.Add(-time.Duration(float64(life) * renewalRatio(!suggested.IsZero())))
+	if !suggested.IsZero() && suggested.Before(last) {
+		return suggested
 	}
-	return end.Add(-time.Duration(float64(life) * certmagic.DefaultRenewalWindowRatio))
+	return last
 }
 
 // suggestedRenewal is the zero time if the authority made no suggestion.

@@ -55,6 +55,7 @@ func (k *keeper) recall(ctx context.Context) {
 
 // run looks after the name until ctx ends.
 func (k *keeper) run(ctx context.Context) {
+	var sleep rest
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -62,11 +63,17 @@ func (k *keeper) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+			if nap := sleep.nap(time.Now()); nap > 0 {
+				timer.Reset(nap)
+				continue
+			}
 			pause, _ := k.attend(ctx, false)
-			timer.Reset(pause)
+			sleep = newRest(pause, time.Now())
+			timer.Reset(sleep.nap(time.Now()))
 		case o := <-k.orders:
 			pause, err := k.attend(ctx, true)
-			timer.Reset(pause)
+			sleep = newRest(pause, time.Now())
+			timer.Reset(sleep.nap(time.Now()))
 			o.done <- err
 		}
 	}
@@ -84,6 +91,7 @@ func (k *keeper) attend(ctx context.Context, force bool) (pause time.Duration, e
 	defer cancel()
 	old, failures := k.state()
 	t := k.a.newAttempt(k.name, failures, k.a.ReuseKey && (old == nil || isOfType(old.certificate.PrivateKey, k.a.plan.keyType)))
+	t.config.RenewalWindowRatio = renewalRatio(old != nil && old.suggested)
 	defer t.close()
 	h, err := t.run(limited, force)
 	switch {
