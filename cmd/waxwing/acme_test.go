@@ -265,6 +265,28 @@ func TestACMEAuthorityDownAtStart_X7_P18(t *testing.T) {
 	}
 }
 
+// Of two names, one cannot be validated: the other gets its certificate all the
+// same, clients can log in, and the list says what is wrong with the first.
+func TestACMETwoNamesOneFails_X7(t *testing.T) {
+	a := newACME(t, acmetest.Options{}, discard)
+	a.setting("self_signed      = false", `names = ["mail.example.com", "smtp.invalid"]`)
+	a.start()
+	a.trusted()
+	for _, d := range a.doors() {
+		submit(t, dial(t, a.verified(d)), d.name)
+	}
+	list := ""
+	until(t, 10*time.Second, "the list says why smtp.invalid has no certificate", func() bool {
+		list = a.run("tls", "list")
+		return strings.Contains(list, "ould not resolve") // as http-01 and tls-alpn-01 say it
+	})
+	for _, want := range []string{"mail.example.com", "valid", "smtp.invalid", "pending"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("tls list does not say %q:\n%s", want, list)
+		}
+	}
+}
+
 // self_signed = true: the administrator says that clients may log in before
 // there is a certificate.
 func TestACMESelfSignedWanted_X7(t *testing.T) {
