@@ -43,10 +43,14 @@ func (a *ACME) Validate() error {
 	return errors.Join(a.Settings.Validate(), err)
 }
 
-// makePlan is plannable with the files that it names.
+// makePlan is plannable with the host name of the server and the files that it
+// names.
 func (a *ACME) makePlan() (plan, error) {
 	p, err := a.plannable()
 	if err != nil {
+		return p, err
+	}
+	if err := a.certifiable(p.names); err != nil {
 		return p, err
 	}
 	for i := range p.authorities {
@@ -55,6 +59,21 @@ func (a *ACME) makePlan() (plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// certifiable checks that the host name of the server can be in a certificate,
+// if the block does not name others: it may be an address, such as
+// "[192.0.2.1]".
+func (a *ACME) certifiable(names []string) error {
+	if len(names) > 0 {
+		return nil
+	}
+	if _, err := canonicalName(a.hostname); err != nil {
+		return &appliance.AttrError{
+			Attr: "names", Msg: `are those of the server and its listeners unless they are written, and its host name cannot be certified; change hostname, or write names = ["mail.example.com"]`, Err: err,
+		}
+	}
+	return nil
 }
 
 // plannable checks all attributes; it is pure.

@@ -111,6 +111,24 @@ func TestP13RootFile(t *testing.T) {
 	}
 }
 
+// TestHostNameWithoutCertificate: a host name that no authority certifies is an
+// error, unless the block names others.
+func TestHostNameWithoutCertificate(t *testing.T) {
+	for _, name := range []string{"[192.0.2.1]", strings.Repeat("a123456789.", 17) + "example.com"} {
+		a := New()
+		err := a.Provision(&appliance.Context{Log: zap.NewNop(), Hostname: name})
+		attr, ok := errors.AsType[*appliance.AttrError](err)
+		if !ok || attr.Attr != "names" || !strings.Contains(err.Error(), `names = ["mail.example.com"]`) {
+			t.Errorf("%s: %v", name, err)
+		}
+		a = New()
+		a.Names = []string{host}
+		if err := a.Provision(&appliance.Context{Log: zap.NewNop(), Hostname: name}); err != nil {
+			t.Errorf("%s with names: %v", name, err)
+		}
+	}
+}
+
 // TestPlan: what the attributes come to.
 func TestPlan(t *testing.T) {
 	a := New()
