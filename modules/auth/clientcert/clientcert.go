@@ -237,15 +237,17 @@ func (c *ClientCert) userOf(chain []*x509.Certificate, now time.Time) (string, e
 	return nameIn(leaf, c.UserFrom)
 }
 
-// describe tells certificates apart, in the log. The subject is whatever its
-// maker liked.
+// describe tells certificates apart, in the log. What is in them is whatever
+// their maker liked, a hundred kilobytes of it perhaps; RFC 5280, section
+// 4.1.2.2: serial numbers are not "longer than 20 octets".
 func describe(c *x509.Certificate) string {
-	return fmt.Sprintf("%s, serial number %x, subject %.200q", fingerprintOf(c), c.SerialNumber, c.Subject.String())
+	return fmt.Sprintf("%s, serial number %.20x, subject %.200q", fingerprintOf(c), c.SerialNumber.Bytes(), c.Subject.String())
 }
 
-// refusal is ErrCredentials with a reason for the log.
+// refusal is ErrCredentials with a reason for the log. Some reasons of x509
+// quote the names and numbers of certificates, however long those are.
 func refusal(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", appliance.ErrCredentials, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %.400s", appliance.ErrCredentials, fmt.Sprintf(format, args...))
 }
 
 func blame(attr, msg string) error { return &appliance.AttrError{Attr: attr, Msg: msg} }
