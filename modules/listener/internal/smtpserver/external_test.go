@@ -51,15 +51,15 @@ func passwordless(o *options) {
 	o.house = append(o.house, func(h *appliancetest.House, _ *appliance.House) { h.Users = nil })
 }
 
-// showing is a client configuration with a certificate for name, or without
-// one for "".
-func (r *rig) showing(t *testing.T, name string) *tls.Config {
+// showing is a client configuration with a certificate for name, and others,
+// or without one for "".
+func (r *rig) showing(t *testing.T, name string, others ...string) *tls.Config {
 	t.Helper()
 	config := r.clientTLS()
 	if name == "" {
 		return config
 	}
-	bundle, err := certs.SelfSigned([]string{name}, time.Hour, nil)
+	bundle, err := certs.SelfSigned(append([]string{name}, others...), time.Hour, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package smtpserver
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -27,7 +29,25 @@ func (s *Server) tlsConfigs() (plain, asking *tls.Config) {
 	asking = plain.Clone()
 	asking.ClientAuth = tls.RequestClientCert
 	asking.SessionTicketsDisabled = true
+	asking.VerifyPeerCertificate = checkSize
 	return plain, asking
+}
+
+// maxClientChain bounds the certificates that a client shows, in octets. They
+// are kept as long as the session, in memory ten times as large; crypto/tls
+// takes 256 KiB of them from anybody. A long chain has ten.
+const maxClientChain = 32 << 10
+
+// checkSize is for [tls.Config].
+func checkSize(raw [][]byte, _ [][]*x509.Certificate) error {
+	total := 0
+	for _, der := range raw {
+		total += len(der)
+	}
+	if total > maxClientChain {
+		return fmt.Errorf("the client shows certificates of %d octets, at most %d are taken", total, maxClientChain)
+	}
+	return nil
 }
 
 // tlsNow is the configuration of the next handshake. The pipeline decides,
