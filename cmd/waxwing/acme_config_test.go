@@ -20,7 +20,7 @@ func TestACMEConfigurationErrors(t *testing.T) {
 		want  []string
 	}{
 		{"unknown challenge", "tls \"acme\" \"auto\" {\n  challenges = [\"http-1\"]\n}", 3,
-			[]string{"line 3", "challenges", `"http-1" is no challenge`, `did you mean "http-01"?`}},
+			[]string{"line 3", "challenges", `"http-1" is no challenge`, `you may have meant "http-01"`}},
 		{"dns reference that is not a dns block", "tls \"acme\" \"auto\" {\n  dns = auth.apps\n}", 3,
 			[]string{"line 3", "auth.apps is not a dns"}},
 		{"dns reference to nothing", "tls \"acme\" \"auto\" {\n  dns = dns.zone\n}", 3,

@@ -26,10 +26,14 @@ type keeper struct {
 	failures int       // attempts that failed, since one worked
 	problem  string    // why the last one did, in words
 	nextTry  time.Time // the next attempt, after one that failed
+	issued   time.Time // when an attempt last got a certificate from an authority
 }
 
 // An order is a person's wish for a new certificate.
-type order struct{ done chan error }
+type order struct {
+	at   time.Time
+	done chan error
+}
 
 func newKeeper(a *ACME, name string) *keeper {
 	return &keeper{a: a, name: name, orders: make(chan order)}
@@ -45,6 +49,9 @@ func (k *keeper) held() *held {
 func (k *keeper) recall(ctx context.Context) {
 	s := newStorage(k.a.values, k.a.log, 0)
 	h, err := k.a.load(ctx, s, k.name)
+	if err == nil && h == nil {
+		h, err = k.a.loadFormer(ctx, s, k.name)
+	}
 	if err != nil {
 		k.a.log.Error("cannot read the stored certificate; trying again shortly", zap.String("name", k.name), zap.Error(err))
 	}
@@ -71,6 +78,10 @@ func (k *keeper) run(ctx context.Context) {
 			sleep = newRest(pause, time.Now())
 			timer.Reset(sleep.nap(time.Now()))
 		case o := <-k.orders:
+			if k.fulfilled(o) {
+				o.done <- nil
+				continue
+			}
 			pause, err := k.attend(ctx, true)
 			sleep = newRest(pause, time.Now())
 			timer.Reset(sleep.nap(time.Now()))
@@ -103,6 +114,14 @@ func (k *keeper) attend(ctx context.Context, force bool) (pause time.Duration, e
 	return k.failed(err)
 }
 
+// fulfilled says whether the attempt that was under way when the order came
+// has brought what it is for.
+func (k *keeper) fulfilled(o order) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.issued.After(o.at)
+}
+
 func (k *keeper) state() (*held, int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -112,7 +131,7 @@ func (k *keeper) state() (*held, int) {
 // succeeded takes over what an attempt has found, and returns how long to
 // rest.
 func (k *keeper) succeeded(old, h *held, t *attempt) time.Duration {
-	k.hold(h)
+	k.hold(h, t.asked)
 	if !old.same(h) {
 		k.announce(h, t)
 	}
@@ -121,11 +140,14 @@ func (k *keeper) succeeded(old, h *held, t *attempt) time.Duration {
 
 // hold makes h the current certificate. Nobody is told of it before clients are
 // shown it.
-func (k *keeper) hold(h *held) {
+func (k *keeper) hold(h *held, issued bool) {
 	k.a.mu.Lock()
 	defer k.a.mu.Unlock()
 	k.mu.Lock()
 	k.current, k.failures, k.problem, k.nextTry = h, 0, "", time.Time{}
+	if issued {
+		k.issued = time.Now()
+	}
 	k.mu.Unlock()
 	k.a.publish()
 }

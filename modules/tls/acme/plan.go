@@ -131,7 +131,7 @@ func isWildcard(name string) bool { return strings.HasPrefix(name, wildcard) }
 func suggest(challenge string) string {
 	for _, c := range []struct{ part, meant string }{{"alpn", tlsALPN01}, {"tls", tlsALPN01}, {"http", http01}, {"dns", dns01}} {
 		if strings.Contains(strings.ToLower(challenge), c.part) {
-			return fmt.Sprintf("did you mean %q?", c.meant)
+			return fmt.Sprintf("you may have meant %q", c.meant)
 		}
 	}
 	return `there are "http-01", "tls-alpn-01" and "dns-01"`

@@ -48,6 +48,40 @@ func TestP18RenewalUnderTraffic(t *testing.T) {
 	})
 }
 
+// TestRenewWhileObtaining: who asks for a certificate that is being issued gets
+// that one, and not a second.
+func TestRenewWhileObtaining(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, acmetest.Options{})
+	reached, asked := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	w.ca.Inject(func(r *http.Request) *acmetest.Problem {
+		if acmetest.ResourceOf(r) == acmetest.NewOrder {
+			once.Do(func() { close(reached); <-asked })
+		}
+		return nil
+	})
+	a := w.start(w.instance())
+	<-reached
+	renewed := make(chan error, 1)
+	k, err := a.find(w.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := order{time.Now(), renewed} // as Renew makes it
+	close(asked)
+	k.orders <- o
+	if err := <-renewed; err != nil {
+		t.Fatal(err)
+	}
+	if n := w.ca.Issued(); n != 1 {
+		t.Errorf("%d certificates issued", n)
+	}
+	if err := a.Renew(t.Context(), w.host); err != nil || w.ca.Issued() != 2 {
+		t.Errorf("a later wish: %v, %d issued", err, w.ca.Issued())
+	}
+}
+
 // TestX7DownAtRenewal: the old certificate stays, and the status says what is
 // wrong.
 func TestX7DownAtRenewal(t *testing.T) {

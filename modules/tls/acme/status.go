@@ -73,7 +73,7 @@ func (a *ACME) Renew(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	o := order{make(chan error, 1)}
+	o := order{time.Now(), make(chan error, 1)}
 	select {
 	case k.orders <- o:
 	case <-ctx.Done():
