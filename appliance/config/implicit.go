@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"reflect"
 	"slices"
 
@@ -79,9 +80,15 @@ func (l *loader) presetPath(n *instance) {
 	if f == nil || f.typ.Kind() != reflect.String {
 		return
 	}
-	if n.preset = l.set.DataDir; n.preset == "" {
+	n.preset = l.set.DataDir
+	switch {
+	case n.preset == "":
 		n.failed = true
 		l.errorf(place{}, "missing data_dir", "The queue needs a directory: write data_dir = \"/var/lib/waxwing\".")
+	case !filepath.IsAbs(n.preset):
+		n.failed = true
+		where := place{span: locate(l.top, []string{"data_dir"})}
+		l.errorf(where, "invalid data_dir", "%q depends on where the server was started; write the whole path, such as \"/var/lib/waxwing\".", n.preset)
 	}
 }
 
