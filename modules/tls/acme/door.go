@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"net"
 	"sync"
-
-	"golang.org/x/net/netutil"
 )
 
-// maxVisitors is how many connections a door takes at a time; further ones
-// wait. An authority comes with a handful, from several places at once.
+// maxVisitors is how many connections a door takes at a time; a [lobby] says
+// who has to go. An authority comes with a handful, from several places at once.
 const maxVisitors = 64
 
 // A door is an address that is listened on while at least one attempt needs
@@ -47,7 +45,7 @@ func (d *door) open() error {
 		if err != nil {
 			return err
 		}
-		d.stop = d.serve(netutil.LimitListener(l, maxVisitors))
+		d.stop = d.serve(&lobby{Listener: l})
 	}
 	d.users++
 	return nil
