@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mholt/acmez/v3"
 	acmeproto "github.com/mholt/acmez/v3/acme"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -85,7 +86,7 @@ func (q *question) withoutAuthority(f *failure) string {
 		for _, c := range f.closed {
 			parts = append(parts, q.door(c))
 		}
-		return strings.Join(parts, "; ")
+		return strings.Join(parts, "; ") + "; or add a dns block for dns-01, which needs no port"
 	}
 	return q.one(f.err, "")
 }
@@ -103,16 +104,16 @@ func (q *question) door(err error) string {
 	if !ok {
 		return clean(err.Error())
 	}
-	attr := "http_address"
+	attr, port, way := "http_address", ":8080", "let that hand "+challengePath+" on"
 	if d.challenge == tlsALPN01 {
-		attr = "tls_alpn_address"
+		attr, port, way = "tls_alpn_address", ":8443", "let that pass connections with the protocol "+acmez.ACMETLS1Protocol+" on"
 	}
-	advice := "; or add a dns block for dns-01, which needs no port"
+	advice := ""
 	switch {
 	case errors.Is(d.err, syscall.EACCES):
-		advice = fmt.Sprintf(`: give the server the right to (CAP_NET_BIND_SERVICE), or set %s = ":8080", say, and publish the port there%s`, attr, advice)
+		advice = fmt.Sprintf("; give the server the right to (CAP_NET_BIND_SERVICE), or set %s = %q, say, and lead the port there", attr, port)
 	case errors.Is(d.err, syscall.EADDRINUSE):
-		advice = fmt.Sprintf(`: another program has it; have that hand the challenge on and set %s to where%s`, attr, advice)
+		advice = fmt.Sprintf("; another program has it: %s, and set %s to where it does", way, attr)
 	}
 	reason := d.err
 	if e, ok := errors.AsType[syscall.Errno](d.err); ok {
