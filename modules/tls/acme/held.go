@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -34,23 +35,70 @@ func (h *held) same(o *held) bool {
 // network. It is nil if there is none.
 func (a *ACME) load(ctx context.Context, s *storage, name string) (newest *held, err error) {
 	for _, from := range a.plan.authorities {
-		at, _, _ := bundleKey(certmagic.StorageKeys.SiteCert(from.key(), name))
-		b, err := s.bundle(ctx, at)
-		if errors.Is(err, fs.ErrNotExist) {
+		h, err := s.read(ctx, from.key(), name)
+		if err != nil {
+			return nil, err
+		}
+		if h != nil {
+			h.source = from.source
+		}
+		newest = newer(newest, h)
+	}
+	return newest, nil
+}
+
+// stagingKey is the place of Let's Encrypt's staging environment in the store.
+var stagingKey = (&authority{directory: certmagic.LetsEncryptStagingCA}).key()
+
+// loadFormer reads the newest certificate for a name that is of an authority
+// that is not configured any more, and still valid: until there is a new one,
+// it is better than one that nobody can verify, as is one for trying things
+// out. It is nil if there is none.
+func (a *ACME) loadFormer(ctx context.Context, s *storage, name string) (newest *held, err error) {
+	authorities, err := s.List(ctx, certificates, false)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("look for certificates of other authorities: %w", err)
+	}
+	for _, key := range authorities {
+		from := strings.TrimPrefix(key, certificates)
+		if from == stagingKey {
 			continue
 		}
+		h, err := s.read(ctx, from, name)
 		if err != nil {
-			return nil, fmt.Errorf("read the certificate for %s: %w", name, err)
+			return nil, err
 		}
-		c, err := b.certificate()
-		if err != nil {
-			return nil, err // decodeBundle has just made it
-		}
-		if newest == nil || c.Leaf.NotBefore.After(newest.certificate.Leaf.NotBefore) {
-			newest = &held{c, from.source, renewalOf(c, b.meta), !suggestedRenewal(b.meta).IsZero()}
+		if h != nil && time.Now().Before(h.certificate.Leaf.NotAfter) {
+			newest = newer(newest, h)
 		}
 	}
 	return newest, nil
+}
+
+// newer is the one that was issued later. Either may be nil.
+func newer(one, other *held) *held {
+	if one == nil || other != nil && other.certificate.Leaf.NotBefore.After(one.certificate.Leaf.NotBefore) {
+		return other
+	}
+	return one
+}
+
+// read returns the certificate for a name that an authority has issued, by its
+// key. It is nil if there is none.
+func (s *storage) read(ctx context.Context, from, name string) (*held, error) {
+	at, _, _ := bundleKey(certmagic.StorageKeys.SiteCert(from, name))
+	b, err := s.bundle(ctx, at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate for %s: %w", name, err)
+	}
+	c, err := b.certificate()
+	if err != nil {
+		return nil, err // decodeBundle has just made it
+	}
+	return &held{c, from, renewalOf(c, b.meta), !suggestedRenewal(b.meta).IsZero()}, nil
 }
 
 // lateRatio is the part of its life with which a certificate is renewed
