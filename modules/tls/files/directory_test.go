@@ -246,6 +246,10 @@ func TestDirectoryFails(t *testing.T) {
 			s.write("a.crt", chain)
 			s.write("b.key", key)
 		}, "a.crt has a certificate (mail.example.com) without its key"},
+		{"nameless", func(s *site) {
+			chain, _ := makePair(t, ecKey(t), time.Hour)
+			s.write("a.crt", chain)
+		}, "a.crt has a certificate (without a name) without its key"},
 		{"P19 garbage", func(s *site) { s.write("a.key", encode("PRIVATE KEY", []byte("marker"))) }, "a.key has a private key that cannot be parsed"},
 		{"too many", func(s *site) {
 			for i := range maxFiles + 1 {

@@ -111,7 +111,7 @@ func (s *shelf) pair() []pair {
 		case misplaced > 0:
 			s.complain(c.file, certs.MisplacedError(misplaced).Error())
 		case !c.certs[0].IsCA: // those of authorities have their keys elsewhere
-			s.complain(c.file, fmt.Sprintf("has a certificate (%s) without its key: none in the directory fits", strings.Join(certs.Names(c.certs[0]), ", ")))
+			s.complain(c.file, fmt.Sprintf("has a certificate (%s) without its key: none in the directory fits", strings.Join(titles(c.certs[0]), ", ")))
 		}
 	}
 	for i, k := range s.keys {
@@ -150,15 +150,20 @@ func choose(pairs []pair, hostname string) []pair {
 // identity is the same for certificates of which a client needs one: those for
 // the same names with the same kind of key.
 func identity(leaf *x509.Certificate) string {
-	names := certs.Names(leaf)
-	if len(names) == 0 {
-		names = []string{leaf.Subject.String()}
-	}
+	names := titles(leaf)
 	for i, n := range names {
 		names[i] = strings.ToLower(n)
 	}
 	slices.Sort(names)
 	return leaf.PublicKeyAlgorithm.String() + " " + strings.Join(slices.Compact(names), " ")
+}
+
+// titles are the names of a certificate, or what else it calls itself.
+func titles(leaf *x509.Certificate) []string {
+	if names := certs.Names(leaf); len(names) > 0 {
+		return names
+	}
+	return []string{cmp.Or(leaf.Subject.String(), "without a name")}
 }
 
 // better says whether a is rather to be served than b: it is in its time, it
