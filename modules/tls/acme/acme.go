@@ -133,7 +133,7 @@ func (a *ACME) Provision(ctx *appliance.Context) (err error) {
 	if a.timeout == 0 {
 		a.timeout = a.attemptTimeout()
 	}
-	a.http = door{address: a.HTTPAddress, listen: a.listen, serve: serveHTTP(a.keeps, visitTimeout)}
+	a.http = door{address: a.HTTPAddress, listen: a.listen, serve: serveHTTP(a.kept, visitTimeout)}
 	a.alpn = door{address: a.TLSALPNAddress, listen: a.listen, serve: serveALPN(a.keeps, visitTimeout)}
 	a.slots = make(chan struct{}, atOnce)
 	if a.metrics, err = newMetrics(ctx.Metrics); err != nil {
@@ -234,6 +234,17 @@ func (a *ACME) keeps(name string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.keeper(name) != nil
+}
+
+// kept returns the names that there are keepers for.
+func (a *ACME) kept() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	names := make([]string, len(a.keepers))
+	for i, k := range a.keepers {
+		names[i] = k.name
+	}
+	return names
 }
 
 // publish makes the list that is served: the real certificates in the order of

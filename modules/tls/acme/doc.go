@@ -46,9 +46,10 @@
 // (RFC 8737) port 443, dns-01 (RFC 8555, section 8.4) a dns block, and nothing
 // else. The ports are ours only while an order is being made: not before, and
 // not a second longer. On port 80 there is nothing but the answer to the one
-// challenge, for the one name; everything else is 404. If one of the two ports
-// cannot be had, the other is used alone; if none can, the authority is not
-// bothered. dns-01 stands alone, since a server that can use it needs no other.
+// challenge, whatever Host a proxy has written; everything else is 404. If one
+// of the two ports cannot be had, the other is used alone; if none can, the
+// authority is not bothered. dns-01 stands alone, since a server that can use it
+// needs no other.
 //
 // Several servers on one store take turns, so that they get one certificate
 // between them; the challenge is answered by the one whose turn it is. Behind

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ func answerALPN(hello *tls.ClientHelloInfo, keeps func(name string) bool) (*tls.
 	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acmez.ACMETLS1Protocol {
 		return nil, errors.New("this port is for acme-tls/1 alone")
 	}
-	name := hostOf(hello.ServerName)
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
 	c, ok := certmagic.GetACMEChallenge(name)
 	if !ok || !keeps(name) || c.Type != acmeproto.ChallengeTypeTLSALPN01 {
 		return nil, errNoChallenge

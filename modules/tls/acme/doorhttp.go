@@ -27,11 +27,11 @@ const challengePath = "/.well-known/acme-challenge/"
 
 // serveHTTP answers http-01 (RFC 8555, section 8.3) for the names that are
 // kept. A visit is over after patience.
-func serveHTTP(keeps func(name string) bool, patience time.Duration) func(net.Listener) (stop func()) {
+func serveHTTP(kept func() []string, patience time.Duration) func(net.Listener) (stop func()) {
 	return func(l net.Listener) (stop func()) {
 		var visits, serving sync.WaitGroup
 		server := &http.Server{
-			Handler:           answerHTTP(keeps),
+			Handler:           answerHTTP(kept),
 			ReadHeaderTimeout: patience,
 			ReadTimeout:       patience,
 			WriteTimeout:      patience,
@@ -61,9 +61,12 @@ func serveHTTP(keeps func(name string) bool, patience time.Duration) func(net.Li
 	}
 }
 
-// answerHTTP answers the GET of the one path and host that an authority has
-// been told to ask for. Everything else is not found.
-func answerHTTP(keeps func(name string) bool) http.Handler {
+// answerHTTP answers the GET of the one path that an authority has been told to
+// ask for. Everything else is not found. The Host field is not looked at: a
+// proxy may have written its own, as nginx and Apache do unless they are told
+// otherwise. The token cannot be guessed (RFC 8555, section 8.3), and the answer
+// is nothing to who knows it.
+func answerHTTP(kept func() []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 		token, ok := strings.CutPrefix(r.URL.Path, challengePath)
@@ -71,15 +74,16 @@ func answerHTTP(keeps func(name string) bool) http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		name := hostOf(r.Host)
-		c, ok := certmagic.GetACMEChallenge(name)
-		if !ok || !keeps(name) || c.Type != acmeproto.ChallengeTypeHTTP01 || c.Token != token {
-			http.NotFound(w, r)
-			return
+		for _, name := range kept() {
+			c, ok := certmagic.GetACMEChallenge(name)
+			if ok && c.Type == acmeproto.ChallengeTypeHTTP01 && c.Token == token {
+				// As in the example of RFC 8555, section 8.3.
+				w.Header().Set("Content-Type", "application/octet-stream")
+				_, _ = io.WriteString(w, c.KeyAuthorization) // a visitor that is gone comes again
+				return
+			}
 		}
-		// As in the example of RFC 8555, section 8.3.
-		w.Header().Set("Content-Type", "application/octet-stream")
-		_, _ = io.WriteString(w, c.KeyAuthorization) // a visitor that is gone comes again
+		http.NotFound(w, r)
 	})
 }
 
@@ -90,12 +94,4 @@ func isToken(s string) bool {
 		isAlnum := r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9'
 		return !isAlnum && r != '-' && r != '_'
 	})
-}
-
-// hostOf returns the name in a Host field, which may have a port.
-func hostOf(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
 }

@@ -22,7 +22,7 @@ func TestX7CrowdedDoor(t *testing.T) {
 		serve func(net.Listener) func()
 		visit func() error
 	}{
-		http01: {serveHTTP(func(string) bool { return true }, forever), func() error {
+		http01: {serveHTTP(func() []string { return nil }, forever), func() error {
 			status, _ := ask(t, l.Addr().String(), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			if status != http.StatusNotFound {
 				t.Errorf("answer %d", status)
