@@ -13,7 +13,9 @@ import (
 
 // Judge says in the log what is wrong with the certificate in file although it
 // can be used: that it is too old or too young, not made for the usage, or
-// alone where it needs company.
+// alone where it needs company. That is a server's: an authority that certifies
+// clients is one that the other side has been given, and often has nothing
+// between its root and them.
 func Judge(log *zap.Logger, file string, c *tls.Certificate, usage x509.ExtKeyUsage) {
 	log = log.With(zap.String("file", file))
 	leaf := c.Leaf
@@ -26,7 +28,7 @@ func Judge(log *zap.Logger, file string, c *tls.Certificate, usage x509.ExtKeyUs
 	if !madeFor(leaf, usage) {
 		log.Warn(unsuited[usage])
 	}
-	if lonely(c, nil) {
+	if usage == x509.ExtKeyUsageServerAuth && lonely(c, nil) {
 		log.Warn("the file has a certificate without that of its issuer; who does not know the issuer anyway refuses it: use fullchain.pem, not cert.pem, or append the intermediate certificate of the authority",
 			zap.String("issuer", nameOf(leaf.Issuer)))
 	}

@@ -209,6 +209,11 @@ func TestJudge(t *testing.T) {
 	if all := logs.FilterMessageSnippet("fullchain.pem").All(); len(all) != 1 || all[0].ContextMap()["issuer"] != "Root" {
 		t.Errorf("%v", logs.All())
 	}
+	core, logs = observer.New(zapcore.WarnLevel)
+	Judge(zap.New(core), "file", Certificate([]*x509.Certificate{leaf()}, key), x509.ExtKeyUsageClientAuth)
+	if logs.Len() > 0 {
+		t.Errorf("a client's of an authority of its own: %v", logs.All())
+	}
 }
 
 func TestClientSettings(t *testing.T) {
