@@ -56,11 +56,15 @@ func when(t, now time.Time) string {
 }
 
 // troubleOf is why the last attempt to get or to read a certificate failed,
-// and when the next is made; "" if all is well.
+// and when the next is made; "" if all is well. For the first certificate
+// somebody may be waiting, and wants to know that something is being done.
 func troubleOf(c *appliance.CertificateInfo, now time.Time) string {
 	var parts []string
 	if c.Error != "" {
 		parts = append(parts, strings.ReplaceAll(c.Error, "\n", "; "))
+	}
+	if c.State == appliance.CertificatePending && c.Error == "" && c.NextTry.IsZero() {
+		parts = append(parts, "the first attempt to get it is under way")
 	}
 	if !c.NextTry.IsZero() {
 		parts = append(parts, "next try "+when(c.NextTry, now))

@@ -48,7 +48,11 @@ func TestCertificateWords(t *testing.T) {
 		},
 		{
 			appliance.CertificateInfo{State: appliance.CertificatePending},
-			"pending", "there is no certificate for mail.example.com yet",
+			"pending; the first attempt to get it is under way", "there is no certificate for mail.example.com yet",
+		},
+		{
+			appliance.CertificateInfo{State: appliance.CertificatePending, Error: "port 80 is taken", NextTry: at(0.125)},
+			"pending; port 80 is taken; next try 2026-11-23 15:00:00, in 3h", "there is no certificate for mail.example.com yet",
 		},
 	} {
 		c.info.Names = names
@@ -74,6 +78,7 @@ func TestCertificateTable(t *testing.T) {
 (no name)           tls.own           Evil·[2J  -        -
   ` + strings.Repeat("x", 100) + `
 a, b, c and 1 more  tls.own  pending  ca        -        -
+  the first attempt to get it is under way
 `
 	if err != nil || out.String() != want {
 		t.Errorf("%v, got\n%s\nwant\n%s", err, out.String(), want)
