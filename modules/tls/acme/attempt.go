@@ -3,10 +3,15 @@ package acme
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -46,6 +51,7 @@ func (a *ACME) newAttempt(name string, failures int, reuseKey bool) *attempt {
 	t := &attempt{a: a, name: name, failures: failures}
 	log := quietly(a.log, &t.refusals)
 	t.storage = newStorage(a.values, a.log, a.timeout+lockSlack)
+	t.storage.accepts = t.accepts
 	t.cache = certmagic.NewCache(certmagic.CacheOptions{
 		// Without a configuration the cache renews nothing behind our back.
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return nil, errNotOurs },
@@ -120,6 +126,46 @@ func withoutPlaceholder(_ context.Context, _ *certmagic.ACMEIssuer, account acme
 func proxyOnce(r *http.Request) (*url.URL, error) {
 	r.Close = true
 	return http.ProxyFromEnvironment(r)
+}
+
+// maxChain bounds a chain in PEM, in octets: a tenth of it is much, and many
+// clients end a handshake with more than a hundred kilobytes.
+const maxChain = 64 << 10
+
+// accepts says what is wrong with a certificate that has just been issued. One
+// that nobody can use must not replace one that is in use; and one that has
+// expired would be renewed again and again.
+func (t *attempt) accepts(chain []byte, c *tls.Certificate) error {
+	now := time.Now()
+	switch {
+	case len(chain) > maxChain:
+		return fmt.Errorf("its chain has %d octets, at most %d are taken", len(chain), maxChain)
+	case !covers(c.Leaf, t.name):
+		return errors.New("it is not for " + t.name)
+	case now.After(c.Leaf.NotAfter):
+		return fmt.Errorf("it has expired on %s, and this machine has %s; check the clock",
+			c.Leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// covers says whether a certificate is valid for a name that may be a wildcard.
+func covers(leaf *x509.Certificate, name string) bool {
+	same := func(n string) bool { return strings.EqualFold(n, name) }
+	return slices.ContainsFunc(leaf.DNSNames, same) || leaf.VerifyHostname(name) == nil
+}
+
+// guarded is run, and takes a panic for a failure: what an authority answers,
+// and a DNS provider does, must not stop a mail server.
+func (t *attempt) guarded(ctx context.Context, force bool) (h *held, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			t.a.log.Error("an attempt to get a certificate panicked", zap.String("name", t.name),
+				zap.String("panic", brief(fmt.Sprint(r))), zap.ByteString("stack", debug.Stack()))
+			h, err = nil, fmt.Errorf("the attempt panicked: %v", r)
+		}
+	}()
+	return t.run(ctx, force)
 }
 
 // run makes the attempt. With force the certificate is renewed although it is

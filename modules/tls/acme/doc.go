@@ -38,6 +38,10 @@
 // which allows many more failures, and go on only when that has worked.
 // Several issuer blocks are asked in their order, at every attempt.
 //
+// A certificate that is of no use, because it is for other names or another key,
+// has expired already, or has a chain that clients do not take, replaces none:
+// that is a failure too.
+//
 // Sessions keep the certificate that they have begun with: nothing is dropped.
 //
 // # Challenges

@@ -95,6 +95,9 @@ func (q *question) store(err error) string {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return "the disk is full, so that a certificate could not be kept; make room in the data directory"
 	}
+	if unfit, ok := errors.AsType[*unfitError](err); ok {
+		return "the authority has issued a certificate that is of no use: " + clean(unfit.Error())
+	}
 	return "the store failed: " + clean(err.Error())
 }
 
@@ -164,10 +167,10 @@ func (q *question) network(err error, from string) string {
 		return "the certificate of " + from + "'s own server is not trusted; for an authority of your own, set root_file to its root certificate"
 	}
 	if e, ok := errors.AsType[x509.HostnameError](err); ok {
-		return fmt.Sprintf("the server of %s has no certificate for %s; check directory", from, e.Host)
+		return fmt.Sprintf("the server of %s has no certificate for %s; check directory", from, clean(e.Host))
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return fmt.Sprintf("%s cannot be reached: its name %s was not found: %s; check the DNS of this machine", from, e.Name, e.Err)
+		return fmt.Sprintf("%s cannot be reached: its name %s was not found: %s; check the DNS of this machine", from, clean(e.Name), clean(e.Err))
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return from + " does not answer: it timed out; check that this machine may open connections to the internet"
@@ -206,10 +209,17 @@ func (q *question) problem(p acmeproto.Problem) string {
 	return fmt.Sprintf("%s (the authority: %s)", advice, detail)
 }
 
+// maxSubproblems bounds the parts of a problem that people are told of.
+const maxSubproblems = 5
+
 // subproblems explains the parts of a problem (RFC 8555, section 6.7.1).
 func (q *question) subproblems(all []acmeproto.Subproblem) string {
 	var parts []string
-	for _, s := range all {
+	for i, s := range all {
+		if i == maxSubproblems {
+			parts = append(parts, fmt.Sprintf("and %d more", len(all)-i))
+			break
+		}
 		about := *q
 		if s.Identifier.Value != "" {
 			about.name = clean(s.Identifier.Value)
@@ -288,6 +298,18 @@ func clean(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > maxWords {
 		s = strings.ToValidUTF8(s[:maxWords], "") + "…"
+	}
+	return s
+}
+
+// maxError bounds the whole error of an attempt in the log, in octets.
+const maxError = 4 << 10
+
+// brief bounds an error that goes to the log as it is: whole pages of a web
+// server may be in it.
+func brief(s string) string {
+	if len(s) > maxError {
+		s = strings.ToValidUTF8(s[:maxError], "") + "…"
 	}
 	return s
 }

@@ -104,7 +104,7 @@ func (k *keeper) attend(ctx context.Context, force bool) (pause time.Duration, e
 	t := k.a.newAttempt(k.name, failures, k.a.ReuseKey && (old == nil || isOfType(old.certificate.PrivateKey, k.a.plan.keyType)))
 	t.config.RenewalWindowRatio = renewalRatio(old != nil && old.suggested)
 	defer t.close()
-	h, err := t.run(limited, force)
+	h, err := t.guarded(limited, force)
 	switch {
 	case err == nil:
 		return k.succeeded(old, h, t), nil
@@ -183,7 +183,7 @@ func (k *keeper) failed(err error) (time.Duration, error) {
 	k.problem, k.nextTry = words, time.Now().Add(pause)
 	fields := []zap.Field{
 		zap.String("name", k.name), zap.String("problem", words),
-		zap.Int("attempt", k.failures), zap.Time("next_try", k.nextTry), zap.Error(err),
+		zap.Int("attempt", k.failures), zap.Time("next_try", k.nextTry), zap.String("error", brief(err.Error())),
 	}
 	if k.current != nil {
 		fields = append(fields, zap.Time("not_after", k.current.certificate.Leaf.NotAfter))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,9 @@ func (k *keeper) describe() appliance.CertificateInfo {
 	if h := k.current; h != nil {
 		info = certs.Describe([]*tls.Certificate{h.certificate})[0]
 		info.Source, info.Renewal = h.source, h.renewal
+		// Some authorities add names. Ours is what it is renewed by.
+		info.Names = slices.DeleteFunc(info.Names, func(n string) bool { return strings.EqualFold(n, k.name) })
+		info.Names = append([]string{k.name}, info.Names...)
 	}
 	info.KeyStays, info.Error, info.NextTry = k.a.ReuseKey, k.problem, k.nextTry
 	return info

@@ -2,6 +2,7 @@ package acme
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,6 +29,9 @@ type storage struct {
 	values appliance.Values
 	log    *zap.Logger
 	ttl    time.Duration // of a lock whose holder has died
+	// accepts says what is wrong with a certificate that is about to take the
+	// place of the one that is stored; nil accepts all.
+	accepts func(chain []byte, c *tls.Certificate) error
 
 	mu      sync.Mutex
 	locks   map[string]func() error
@@ -130,6 +134,8 @@ func (s *storage) commit(ctx context.Context, at string) error {
 			return err
 		}
 		whole.chain, whole.key = old.chain, old.key
+	} else if err := s.check(&whole); err != nil {
+		return err
 	}
 	value, err := whole.encode()
 	if err != nil {
@@ -141,6 +147,26 @@ func (s *storage) commit(ctx context.Context, at string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.held, at)
+	return nil
+}
+
+// An unfitError is why a certificate is of no use although an authority has
+// issued it.
+type unfitError struct{ err error }
+
+func (e *unfitError) Error() string { return e.err.Error() }
+func (e *unfitError) Unwrap() error { return e.err }
+
+// check refuses a certificate that must not replace another. The error is an
+// *unfitError.
+func (s *storage) check(b *bundle) error {
+	c, err := b.certificate()
+	if err == nil && s.accepts != nil {
+		err = s.accepts(b.chain, c)
+	}
+	if err != nil {
+		return &unfitError{err}
+	}
 	return nil
 }
 
