@@ -102,6 +102,19 @@ func TestDenied(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret := n.file("secret", "secret\n", 0o600)
+	// As certbot leaves them: links for everybody to what is root's alone.
+	live, archive := filepath.Join(n.dir, "live"), filepath.Join(n.dir, "archive")
+	for dir, mode := range map[string]os.FileMode{live: 0o755, archive: 0o700} {
+		if err := os.Mkdir(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(archive, "privkey1.pem"), filepath.Join(live, "privkey.pem")); err != nil {
+		t.Fatal(err)
+	}
+	files := func(attr string) string {
+		return fmt.Sprintf(tenantConfiguration, data, password, "127.0.0.1:0") + "tls \"files\" \"own\" {\n" + attr + "\n}\n"
+	}
 	for _, tt := range []struct {
 		name   string
 		config string
@@ -117,6 +130,12 @@ func TestDenied(t *testing.T) {
 			[]string{"user 65534", "run install -d -m 0700 -o 65534 " + theirs + "/data"}},
 		{"a secret that cannot be read", fmt.Sprintf(tenantConfiguration, data, fmt.Sprintf("file(%q)", secret), "127.0.0.1:0"), 0o644, 3,
 			[]string{"line 5", secret, "permission denied"}},
+		{"a certificate that cannot be read", files(fmt.Sprintf("certificate = %q\n key = %q", live+"/privkey.pem", live+"/privkey.pem")), 0o644, 1,
+			[]string{"on mail.hcl line 16", "permission denied: let user 65534, as which waxwing runs, or its group read it and enter the directories above it"}},
+		{"certificates that cannot be read", files(fmt.Sprintf("directory = %q", live)), 0o644, 1,
+			[]string{"on mail.hcl line 16", "privkey.pem leads to where user 65534, as which waxwing runs, may not look"}},
+		{"a directory of certificates that cannot be read", files(fmt.Sprintf("directory = %q", archive)), 0o644, 1,
+			[]string{"on mail.hcl line 16", "permission denied: let user 65534"}},
 		{"a configuration that cannot be read", "", 0o600, 3, []string{"permission denied", "let user 65534, as which waxwing runs, read it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

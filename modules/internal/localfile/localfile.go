@@ -54,6 +54,21 @@ func WarnExposed(log *zap.Logger, path string, mode fs.FileMode) {
 
 // ReadMode is [Read] with the mode of the file.
 func ReadMode(path string, max int64) ([]byte, fs.FileMode, error) {
+	b, mode, err := readMode(path, max)
+	return b, mode, Advise(err)
+}
+
+// Advise adds to an error about a missing permission whose it is, which in a
+// container or a service is not obvious, and what to do. It returns all others
+// as they are.
+func Advise(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w: let user %d, as which waxwing runs, or its group read it and enter the directories above it", err, os.Geteuid())
+}
+
+func readMode(path string, max int64) ([]byte, fs.FileMode, error) {
 	// Stat comes first: opening a FIFO would wait for a writer.
 	fi, err := os.Stat(path)
 	if err != nil {

@@ -2,6 +2,7 @@ package localfile_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,6 +49,19 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: %q, %v", c.path, b, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s: error %v, want %q", c.path, err, c.want)
+		}
+	}
+}
+
+func TestAdvise(t *testing.T) {
+	denied := &fs.PathError{Op: "open", Path: "/tls/key.pem", Err: syscall.EACCES}
+	err := localfile.Advise(denied)
+	if want := fmt.Sprintf("open /tls/key.pem: permission denied: let user %d, as which waxwing runs, ", os.Geteuid()); !errors.Is(err, fs.ErrPermission) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	for _, other := range []error{nil, fs.ErrNotExist} {
+		if got := localfile.Advise(other); got != other {
+			t.Errorf("%v became %v", other, got)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/modules/internal/certs"
+	"github.com/waxwing-mail/waxwing/modules/internal/localfile"
 )
 
 // Limits of a directory: who names the wrong one is told so, and does not wait.
@@ -66,6 +67,8 @@ func (l *listing) add(dir string, descend bool) error {
 		}
 		fi, err := os.Stat(path) // of what a symbolic link leads to
 		switch candidate := slices.Contains(endings, strings.ToLower(filepath.Ext(path))); {
+		case err != nil && candidate && errors.Is(err, fs.ErrPermission):
+			l.unused = append(l.unused, problem{path, fmt.Sprintf("leads to where user %d, as which waxwing runs, may not look", os.Geteuid())})
 		case err != nil && candidate:
 			l.unused = append(l.unused, problem{path, "leads nowhere"})
 		case err != nil:
@@ -120,7 +123,7 @@ func (f *Files) blameDirectory(msg string, err error) error {
 func (f *Files) loadDirectory() (set, error) {
 	l, err := list(f.Directory)
 	if err != nil {
-		return set{}, f.blameDirectory("cannot be read", err)
+		return set{}, f.blameDirectory("cannot be read", localfile.Advise(err))
 	}
 	s := &shelf{unused: l.unused}
 	if err := s.read(f.log, l.files); err != nil {
