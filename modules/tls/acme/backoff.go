@@ -38,12 +38,12 @@ const lookEvery = time.Hour
 // issued is left alone for a twentieth of its life, so that an authority that
 // says "renew at once" of everything is not asked in a loop.
 func nextLook(held *held, justIssued bool, now time.Time) time.Duration {
-	soonest := time.Second
-	if justIssued {
-		leaf := held.certificate.Leaf
-		soonest = max(soonest, leaf.NotAfter.Sub(leaf.NotBefore)/20)
+	due := held.renewal.Sub(now)
+	leaf := held.certificate.Leaf
+	if soonest := leaf.NotAfter.Sub(leaf.NotBefore) / 20; justIssued && due < soonest {
+		return max(time.Second, soonest) // not even looked at: the look would renew it
 	}
-	return min(lookEvery, max(soonest, held.renewal.Sub(now)))
+	return min(lookEvery, max(time.Second, due))
 }
 
 // clockTick is how often a keeper that rests looks at the clock.

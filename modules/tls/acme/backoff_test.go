@@ -41,7 +41,8 @@ func TestNextLook(t *testing.T) {
 		{20 * time.Minute, 90 * 24 * time.Hour, false, 20 * time.Minute},
 		{-time.Hour, 90 * 24 * time.Hour, false, time.Second},
 		// An authority that wants everything renewed at once.
-		{-time.Hour, 90 * 24 * time.Hour, true, time.Hour},
+		{-time.Hour, 90 * 24 * time.Hour, true, 108 * time.Hour},
+		{time.Hour, 90 * 24 * time.Hour, true, 108 * time.Hour},
 		{-time.Hour, 100 * time.Second, true, 5 * time.Second},
 		{60 * time.Second, 90 * time.Second, true, time.Minute},
 	} {
