@@ -35,14 +35,17 @@ type Store interface {
 	// does not wait: none due is an empty list. It may return fewer than are
 	// due, to bound memory: only an empty list means that none is.
 	Lease(ctx context.Context, want LeaseRequest) ([]Leased, error)
-	// Settle ends leases. An outcome whose delivery is not there any more,
+	// Settle ends leases. What a delivery remembers of its attempts grows by
+	// Outcome.Attempt ([Remember]) and is forgotten when it is finished.
+	// An outcome whose delivery is not there any more,
 	// because a person dropped it or because it was settled before, is
 	// ignored together with its reports. A recipient that is final in the
 	// store stays final ([Outcome.Reconcile]).
 	Settle(ctx context.Context, outcomes ...Outcome) error
 	// Query lists messages, oldest first, for people: those with a delivery
 	// that f selects, and of their deliveries those that it selects. A
-	// delivery that is finished is not there any more.
+	// delivery that is finished is not there any more. Deliveries come with
+	// their attempts if f.Attempts asks for them.
 	Query(ctx context.Context, f Filter) iter.Seq2[Entry, error]
 	// Change does one thing to every matching delivery that is not leased and
 	// returns how many it changed.
@@ -158,6 +161,7 @@ type Leased struct {
 type Outcome struct {
 	Key      DeliveryKey
 	Delivery Delivery
+	Attempt  *Attempt   // to be remembered if somebody still waits, or nil
 	Reports  []Accepted // stored in the same durable step
 }
 
@@ -179,6 +183,8 @@ type Filter struct {
 	Destination string
 	Held        *bool
 	Limit       int // at most so many messages; 0 is all
+
+	Attempts bool // selects nothing, but asks Query for EntryDelivery.Attempts
 }
 
 // An Entry is a message in the queue, for people.
@@ -196,6 +202,7 @@ type EntryDelivery struct {
 	Key      DeliveryKey
 	Leased   bool
 	Delivery Delivery
+	Attempts []Attempt // oldest first; only if asked for
 }
 
 // A Change is what a person can do to queued deliveries.

@@ -48,6 +48,7 @@ func RunStore(t *testing.T, c StoreCase) {
 		{"parts are finished one by one", testParts},
 		{"put back", testPutBack},
 		{"another destination", testMoveDestination},
+		{"attempts are remembered", testAttempts},
 		{"reports with the outcome", testReports},
 		{"a settle that is refused changes nothing", testSettleRefused},
 		{"filters", testFilters},

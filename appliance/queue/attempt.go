@@ -37,6 +37,7 @@ type attempt struct {
 	counts  bool               // it was a real attempt
 	stopped bool               // cut off because the engine stops
 	reports []appliance.Accepted
+	tries   []appliance.Try // what the relay told
 }
 
 // A fate is what one attempt does to one recipient. The zero fate is nothing.
@@ -273,7 +274,7 @@ func (a *attempt) call(ctx context.Context, g group) (results []appliance.Result
 	}
 	relay := g.decision.Relay
 	err := a.guard(relay.Addr().String(), func() error {
-		results = relay.To().Deliver(ctx, a.leased.Envelope.For(to...), &a.leased.Message)
+		results = relay.To().Deliver(a.watched(ctx), a.leased.Envelope.For(to...), &a.leased.Message)
 		return checkResults(results, len(to))
 	})
 	if err != nil {

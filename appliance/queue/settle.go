@@ -20,7 +20,7 @@ const (
 // to stop: what has been delivered and is not marked would be sent again
 // (R3). It is false if the outcome is lost.
 func (e *engine) settle(a *attempt) bool {
-	outcome := appliance.Outcome{Key: a.leased.Key, Delivery: a.d, Reports: a.reports}
+	outcome := appliance.Outcome{Key: a.leased.Key, Delivery: a.d, Attempt: a.memory(), Reports: a.reports}
 	for failures := 0; ; {
 		last := e.attempts.Err() != nil
 		err := e.settleOnce(outcome, last)

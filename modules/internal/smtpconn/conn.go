@@ -226,7 +226,7 @@ func (c *conn) read(ctx context.Context, at stage) (reply, error) {
 	if err != nil {
 		return r, c.lost(ctx, at, err)
 	}
-	c.log.server(r.String())
+	c.log.server(r.line())
 	c.heard = c.tls != nil
 	if r.closing() {
 		c.broken = true

@@ -3,6 +3,7 @@ package smtpconn
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"go.uber.org/zap"
@@ -48,16 +49,17 @@ type attempt struct {
 
 // try tries one server and says whether the attempt is over.
 func (a *attempt) try(ctx context.Context, t Target, failure *Failure) (over bool) {
+	began := time.Now()
 	if failure != nil {
-		return a.fail(failure)
+		return a.fail(ctx, failure, began)
 	}
 	if ctx.Err() != nil {
-		a.fail(NewFailure(t.Name, lost(ctx, t.Name, stageConnect, ctx.Err())))
+		a.fail(ctx, NewFailure(t.Name, lost(ctx, t.Name, stageConnect, ctx.Err())), began)
 		return true
 	}
 	todo := a.unsettled()
 	if err := a.pool.over(ctx, t, a.m, todo, a.outcomes); err != nil {
-		return a.fail(asFailure(err))
+		return a.fail(ctx, asFailure(err), began)
 	}
 	a.sessions++
 	return a.sessions == maxSessions || len(a.unsettled()) == 0
@@ -82,8 +84,9 @@ func (a *attempt) explain(f *Failure) {
 
 // fail keeps the failure that decides when no server can be used: the first
 // temporary one, or else the first. It says whether the attempt is over.
-func (a *attempt) fail(f *Failure) (over bool) {
+func (a *attempt) fail(ctx context.Context, f *Failure, began time.Time) (over bool) {
 	a.explain(f)
+	tellFailure(ctx, f, began)
 	if a.pool.cfg.Configured && f.Result.Reply.Permanent() {
 		f.Result.Reply.Code = 451
 	}

@@ -235,7 +235,7 @@ func TestManyRecipients(t *testing.T) {
 func TestTranscriptOfFailure(t *testing.T) {
 	s := serve(t, hello+"S: 421 4.7.0 go\nHANG")
 	_, err := pool(t).dial(t.Context(), s.target())
-	want := "S: 220 mx.test\nC: EHLO client.test\nS: 421 go\n"
+	want := "S: 220 mx.test\nC: EHLO client.test\nS: 421 4.7.0 go\n"
 	if got := asFailure(err).Transcript; got != want {
 		t.Errorf("transcript:\n%s\nwant:\n%s", got, want)
 	}

@@ -145,9 +145,14 @@ func (p *Pool) enter() bool {
 // over delivers over one connection to t, a kept one if there is one. The
 // error is a *Failure: the server could not be used, and nothing has happened.
 func (p *Pool) over(ctx context.Context, t Target, m *mail, todo []int, outcomes []outcome) error {
+	began := time.Now()
 	if c := p.take(t); c != nil {
 		p.reused.Inc()
+		c.log.note("on a connection that was open already")
 		err := c.deliver(ctx, m, todo, outcomes)
+		if err == nil {
+			c.tell(ctx, began, todo, outcomes)
+		}
 		p.put(c)
 		if err == nil {
 			return nil
@@ -163,7 +168,9 @@ func (p *Pool) over(ctx context.Context, t Target, m *mail, todo []int, outcomes
 		return err
 	}
 	p.shunned.remove(t.Addr)
-	err = c.deliver(ctx, m, todo, outcomes)
+	if err = c.deliver(ctx, m, todo, outcomes); err == nil {
+		c.tell(ctx, began, todo, outcomes)
+	}
 	p.put(c)
 	return err
 }

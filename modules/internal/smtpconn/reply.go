@@ -54,6 +54,15 @@ func (r reply) String() string {
 	return strings.ReplaceAll(strings.TrimSpace(fmt.Sprintf("%d %s", o.Code, o.Text)), "\n", " / ")
 }
 
+// line is the reply as the transcript shows it, on one line.
+func (r reply) line() string {
+	if r.detail == (appliance.Detail{}) {
+		return r.String()
+	}
+	o := r.outcome()
+	return strings.ReplaceAll(fmt.Sprintf("%d %s %s", o.Code, o.Status(), o.Text), "\n", " / ")
+}
+
 // readReply reads one reply of one or more lines:
 //
 //	Reply-line = *( Reply-code "-" [ textstring ] CRLF )

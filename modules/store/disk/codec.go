@@ -16,8 +16,12 @@ import (
 //
 // and the checksum covers the key too, so that a record in another's place is
 // as bad as a damaged one. Numbers are varints, texts have their length in
-// front. testdata/*.golden pin the format down.
-const recordVersion = 1
+// front. testdata/*.golden pin the format down. All versions are read, the
+// newest is written:
+//
+//	1  the first
+//	2  a delivery ends with what it remembers of its attempts
+const recordVersion = 2
 
 const (
 	versionSize  = 1
@@ -49,8 +53,8 @@ func unseal(key, record []byte) ([]byte, error) {
 	if binary.LittleEndian.Uint32(record[n:]) != sum {
 		return nil, damaged("checksum does not match")
 	}
-	if record[0] != recordVersion {
-		return nil, damaged("version %d", record[0])
+	if v := record[0]; v == 0 || v > recordVersion {
+		return nil, damaged("version %d", v)
 	}
 	return record[versionSize:n], nil
 }

@@ -29,7 +29,7 @@ const (
 
 // layoutVersion is the version of everything below the directory. It is
 // raised when an older Waxwing could not read what this one writes.
-const layoutVersion = 1
+const layoutVersion = 2
 
 // A dirLock is held by the one server that uses the directory.
 type dirLock struct{ file io.Closer }

@@ -126,11 +126,14 @@ func (q *query) fill(e *appliance.Entry) error {
 		if err != nil {
 			return err
 		}
-		if q.f.Match(e, &r.Delivery) {
-			e.Deliveries = append(e.Deliveries, appliance.EntryDelivery{
-				Key: k, Leased: q.s.leases.held(k, now), Delivery: r.Delivery,
-			})
+		if !q.f.Match(e, &r.Delivery) {
+			continue
 		}
+		one := appliance.EntryDelivery{Key: k, Leased: q.s.leases.held(k, now), Delivery: r.Delivery}
+		if q.f.Attempts {
+			one.Attempts = decodeAttempts(r.attempts)
+		}
+		e.Deliveries = append(e.Deliveries, one)
 	}
 	return q.deliveries.Error()
 }
@@ -205,7 +208,7 @@ func (p *step) change(e *appliance.Entry, k appliance.DeliveryKey, f appliance.F
 	next := stored.Delivery
 	next.Recipients = slices.Clone(next.Recipients)
 	c.Apply(&next, now)
-	if err := p.move(k, stored, &next); err != nil {
+	if err := p.move(k, stored, &next, nil); err != nil {
 		p.s.leases.end(k)
 		return err
 	}

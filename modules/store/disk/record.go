@@ -82,13 +82,14 @@ func decodeMessage(key, record []byte) (m messageRecord, err error) {
 // reading its message.
 type deliveryRecord struct {
 	appliance.Delivery
-	rewritten bool // set more than once: SingleDelete must not be used
-	inFile    bool // the body of the message is a file
-	parts     int  // deliveries the message began with
+	rewritten bool   // set more than once: SingleDelete must not be used
+	inFile    bool   // the body of the message is a file
+	parts     int    // deliveries the message began with
+	attempts  []byte // what it remembers of them, as [encodeAttempts] wrote it
 }
 
 func (r *deliveryRecord) encode(key []byte) []byte {
-	e := newEncoder(64 + 192*len(r.Recipients))
+	e := newEncoder(64 + 192*len(r.Recipients) + len(r.attempts))
 	e.flags(r.rewritten, r.inFile, r.Held, r.Warned, r.Expire)
 	e.uint(uint64(r.parts))
 	e.text(r.Destination)
@@ -98,9 +99,11 @@ func (r *deliveryRecord) encode(key []byte) []byte {
 	for i := range r.Recipients {
 		e.recipient(&r.Recipients[i])
 	}
+	e.bytes(r.attempts)
 	return seal(key, e.b)
 }
 
+// decodeDelivery copies nothing but texts: attempts aliases record.
 func decodeDelivery(key, record []byte) (r deliveryRecord, err error) {
 	payload, err := unseal(key, record)
 	if err != nil {
@@ -115,10 +118,13 @@ func decodeDelivery(key, record []byte) (r deliveryRecord, err error) {
 	for n := d.count(); n > 0 && d.err == nil; n-- {
 		r.Recipients = append(r.Recipients, d.recipient())
 	}
+	if record[0] >= 2 {
+		r.attempts = d.bytes()
+	}
 	return r, d.end()
 }
 
-// recipient leaves out Reply.Err: a cause is for the log of its own moment.
+// recipient leaves out Reply.Err: the cause is with the attempt.
 func (e *encoder) recipient(r *appliance.RecipientState) {
 	e.mailbox(r.Mailbox)
 	e.text(r.Original)

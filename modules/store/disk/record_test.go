@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -58,37 +59,106 @@ func goldenDelivery() deliveryRecord {
 	}
 }
 
+func goldenAttempts() []appliance.Attempt {
+	return []appliance.Attempt{
+		{Began: time.Date(2026, 11, 23, 12, 0, 1, 0, time.UTC), Took: 30 * time.Second, Number: 1},
+		{
+			Began: time.Date(2026, 11, 23, 12, 1, 2, 3, time.UTC), Took: 1500 * time.Millisecond, Number: 2,
+			Tries: []appliance.Try{
+				{
+					Host: "mx1.example.net", Took: time.Second,
+					Reply: *appliance.NewReply(451, 4, 1, "mx1.example.net: connection refused").With(appliance.Cause("dial tcp: refused")),
+				},
+				{Host: "mx2.example.net", Peer: "192.0.2.2:25", TLS: "TLS 1.3, verified", Dialogue: "S: 220 mx2\nC: EHLO a\n"},
+			},
+			Outcomes: []appliance.AttemptOutcome{{
+				Relay: "internet", Recipients: []int{0, 300},
+				Result: appliance.Result{
+					Reply: *appliance.NewReply(450, 2, 0, "Greylisted\nLater"), Remote: true,
+					Host: "mx2.example.net", Peer: "192.0.2.2:25", TLS: "TLS 1.3, verified",
+				},
+			}},
+		},
+	}
+}
+
 // TestGoldenRecords holds the format to what earlier versions have written
 // (P20): testdata/<version>-<kind>.golden must be readable for ever, and what
 // this version writes is the newest of them.
 func TestGoldenRecords(t *testing.T) {
 	const id = "01jd3m8zk6q0v9xwr5tn"
 	m, d := goldenMessage(), goldenDelivery()
+	remembers := d
+	remembers.attempts = encodeAttempts(goldenAttempts())
+	messages, deliveries := messageKey(id), deliveryKey(appliance.DeliveryKey{ID: id, Part: 1})
 	unexported := cmp.AllowUnexported(messageRecord{}, deliveryRecord{}, bodyRef{})
+	message := func(k, r []byte) (any, error) { return decodeMessage(k, r) }
+	delivery := func(k, r []byte) (any, error) { return decodeDelivery(k, r) }
 	for _, c := range []struct {
 		name  string
 		key   []byte
-		write func(key []byte) []byte
+		write func(key []byte) []byte // nil for what is not written any more
 		read  func(key, record []byte) (any, error)
 		holds any
 	}{
-		{"1-message", messageKey(id), m.encode, func(k, r []byte) (any, error) { return decodeMessage(k, r) }, m},
-		{"1-delivery", deliveryKey(appliance.DeliveryKey{ID: id, Part: 1}), d.encode,
-			func(k, r []byte) (any, error) { return decodeDelivery(k, r) }, d},
+		{"1-message", messages, nil, message, m},
+		{"1-delivery", deliveries, nil, delivery, d},
+		{"2-message", messages, m.encode, message, m},
+		{"2-delivery", deliveries, remembers.encode, delivery, remembers},
 	} {
 		name := filepath.Join("testdata", c.name+".golden")
-		if *update {
+		if *update && c.write != nil {
 			must(t, os.WriteFile(name, []byte(hex.Dump(c.write(c.key))), 0o644))
 		}
 		dump, err := os.ReadFile(name)
 		must(t, err)
-		if got := hex.Dump(c.write(c.key)); got != string(dump) {
-			t.Errorf("%s: the format has changed: raise recordVersion and go on reading the old one\n%s", c.name, cmp.Diff(string(dump), got))
+		if c.write != nil && hex.Dump(c.write(c.key)) != string(dump) {
+			t.Errorf("%s: the format has changed: raise recordVersion and go on reading the old one\n%s", c.name, cmp.Diff(string(dump), hex.Dump(c.write(c.key))))
 		}
 		got, err := c.read(c.key, undump(t, string(dump)))
 		must(t, err)
 		if diff := cmp.Diff(c.holds, got, unexported); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+	if diff := cmp.Diff(goldenAttempts(), decodeAttempts(remembers.attempts)); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+}
+
+// TestP20Upgrade: a directory of the version before is read, goes on being
+// delivered, and is of this version from then on.
+func TestP20Upgrade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := startStore(t, nil, dir)
+	msg, err := accepted(s, "01old", "body", "bob")
+	must(t, err)
+	must(t, s.Commit(t.Context(), msg))
+	// Version 1 wrote the same but for the attempts.
+	key := deliveryKey(appliance.DeliveryKey{ID: "01old"})
+	record, err := s.get(key)
+	must(t, err)
+	old := record[:len(record)-checksumSize-1]
+	old[0] = 1
+	must(t, s.db.Set(key, seal(key, old), nil))
+	must(t, s.Stop(t.Context()))
+	must(t, os.WriteFile(filepath.Join(dir, formatName), []byte(formatText(1)), 0o600))
+
+	s = startStore(t, nil, dir)
+	if b, err := os.ReadFile(filepath.Join(dir, formatName)); err != nil || string(b) != formatText(layoutVersion) {
+		t.Errorf("the format file says %q, %v: the version before would take the directory for its own", b, err)
+	}
+	leased, err := s.Lease(t.Context(), appliance.LeaseRequest{Destination: "mx/example.net", Now: testTime, Until: testTime.Add(time.Hour), Max: 9})
+	must(t, err)
+	if len(leased) != 1 {
+		t.Fatalf("%d deliveries", len(leased))
+	}
+	attempt := goldenAttempts()[1]
+	must(t, s.Settle(t.Context(), appliance.Outcome{Key: leased[0].Key, Delivery: leased[0].Delivery, Attempt: &attempt}))
+	for e, err := range s.Query(t.Context(), appliance.Filter{Attempts: true}) {
+		must(t, err)
+		if diff := cmp.Diff([]appliance.Attempt{attempt}, e.Deliveries[0].Attempts); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
 	}
 }
@@ -141,6 +211,8 @@ func FuzzRecord(f *testing.F) {
 	key := []byte("k")
 	f.Add(m.encode(key), true)
 	f.Add(d.encode(key), false)
+	d.attempts = encodeAttempts(goldenAttempts())
+	f.Add(d.encode(key), false)
 	f.Add([]byte{}, false)
 	f.Fuzz(func(t *testing.T, record []byte, sealed bool) {
 		splitIndexKey(record)
@@ -156,8 +228,12 @@ func FuzzRecord(f *testing.F) {
 		}
 		if d, err := decodeDelivery(key, record); err == nil {
 			again, err := decodeDelivery(key, d.encode(key))
-			if err != nil || !cmp.Equal(d, again, cmp.AllowUnexported(deliveryRecord{})) {
+			if err != nil || !cmp.Equal(d, again, cmp.AllowUnexported(deliveryRecord{}), cmpopts.EquateEmpty()) {
 				t.Errorf("%+v became %+v, %v", d, again, err)
+			}
+			attempts := decodeAttempts(d.attempts)
+			if again := decodeAttempts(encodeAttempts(attempts)); !cmp.Equal(attempts, again) {
+				t.Errorf("%+v became %+v", attempts, again)
 			}
 		}
 	})

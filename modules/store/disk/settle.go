@@ -100,14 +100,15 @@ func (p *step) settle(o *appliance.Outcome, stored *deliveryRecord) ([]*draft, e
 	if !o.Reconcile(&stored.Delivery) {
 		return nil, fmt.Errorf("outcome of delivery %d is not for its recipients", o.Key.Part)
 	}
-	if err := p.move(o.Key, stored, &o.Delivery); err != nil {
+	if err := p.move(o.Key, stored, &o.Delivery, o.Attempt); err != nil {
 		return nil, err
 	}
 	return p.s.stage(p.b, o.Reports)
 }
 
-// move brings a delivery from what is stored to next.
-func (p *step) move(k appliance.DeliveryKey, stored *deliveryRecord, next *appliance.Delivery) error {
+// move brings a delivery from what is stored to next, and has it remember a,
+// if there is one.
+func (p *step) move(k appliance.DeliveryKey, stored *deliveryRecord, next *appliance.Delivery, a *appliance.Attempt) error {
 	if _, twice := p.moved[k]; twice {
 		return fmt.Errorf("delivery %d twice in one step", k.Part)
 	}
@@ -119,7 +120,9 @@ func (p *step) move(k appliance.DeliveryKey, stored *deliveryRecord, next *appli
 	if next.Done() {
 		return stageDelivery(p.b, k, stored, nil)
 	}
-	return stageDelivery(p.b, k, stored, &deliveryRecord{Delivery: *next, inFile: stored.inFile, parts: stored.parts})
+	return stageDelivery(p.b, k, stored, &deliveryRecord{
+		Delivery: *next, inFile: stored.inFile, parts: stored.parts, attempts: remember(stored.attempts, a),
+	})
 }
 
 // apply removes finished messages and makes the step durable.

@@ -54,7 +54,8 @@ func (m *message) size() int64 { return int64(m.Header.Len()) + m.body.Size() }
 
 type delivery struct {
 	appliance.Delivery
-	until time.Time // of its lease; in the past if there is none
+	attempts []appliance.Attempt
+	until    time.Time // of its lease; in the past if there is none
 }
 
 func (d *delivery) leased(now time.Time) bool { return now.Before(d.until) }
@@ -199,11 +200,16 @@ func (s *Store) find(k appliance.DeliveryKey) *delivery {
 	return m.deliveries[k.Part]
 }
 
-// put stores what a delivery has become and removes what is finished.
-func (s *Store) put(k appliance.DeliveryKey, next appliance.Delivery) {
+// put stores what a delivery has become and removes what is finished. What it
+// remembers grows by an attempt, if there was one.
+func (s *Store) put(k appliance.DeliveryKey, next appliance.Delivery, a *appliance.Attempt) {
 	m := s.messages[k.ID]
 	if !next.Done() {
-		m.deliveries[k.Part] = &delivery{Delivery: clone(next)}
+		d := &delivery{Delivery: clone(next), attempts: m.deliveries[k.Part].attempts}
+		if a != nil {
+			d.attempts = appliance.Remember(d.attempts, *a)
+		}
+		m.deliveries[k.Part] = d
 		return
 	}
 	m.deliveries[k.Part] = nil
@@ -303,7 +309,7 @@ func (s *Store) Settle(ctx context.Context, outcomes ...appliance.Outcome) error
 		return err
 	}
 	for _, o := range live {
-		s.put(o.Key, o.Delivery)
+		s.put(o.Key, o.Delivery, o.Attempt)
 	}
 	s.add(reports)
 	for _, o := range outcomes {
@@ -373,11 +379,16 @@ func (m *message) entry(f *appliance.Filter) appliance.Entry {
 	}
 	now := time.Now()
 	for part, d := range m.deliveries {
-		if d != nil && f.Match(&e, &d.Delivery) {
-			e.Deliveries = append(e.Deliveries, appliance.EntryDelivery{
-				Key: appliance.DeliveryKey{ID: m.ID, Part: part}, Leased: d.leased(now), Delivery: clone(d.Delivery),
-			})
+		if d == nil || !f.Match(&e, &d.Delivery) {
+			continue
 		}
+		one := appliance.EntryDelivery{
+			Key: appliance.DeliveryKey{ID: m.ID, Part: part}, Leased: d.leased(now), Delivery: clone(d.Delivery),
+		}
+		if f.Attempts {
+			one.Attempts = slices.Clone(d.attempts)
+		}
+		e.Deliveries = append(e.Deliveries, one)
 	}
 	return e
 }
@@ -401,7 +412,7 @@ func (s *Store) Change(ctx context.Context, f appliance.Filter, c appliance.Chan
 			}
 			next := clone(d.Delivery)
 			c.Apply(&next, now)
-			s.put(e.Key, next)
+			s.put(e.Key, next, nil)
 			n++
 		}
 	}
