@@ -117,7 +117,7 @@ func (s *SelfSigned) Start(ctx context.Context) error {
 	if err := s.refresh(ctx); err != nil {
 		return err
 	}
-	s.log.Info("this certificate is self-signed: clients that verify certificates refuse it; tls \"files\" serves one of an authority",
+	s.log.Info("this certificate is self-signed: clients that verify certificates refuse it; tls \"acme\" gets one of an authority, tls \"files\" serves one that you have",
 		zap.Strings("names", s.names), zap.Time("not_after", s.current.Load().Leaf.NotAfter))
 	running, stop := context.WithCancel(context.Background())
 	s.stop = stop
