@@ -287,3 +287,21 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestP19Cut: a secret of which the program's last kept words are the first half
+// does not stay there.
+func TestP19Cut(t *testing.T) {
+	t.Setenv("CUT_TOKEN", "s3cret-token-of-the-operator")
+	p := New()
+	p.Environment = []string{"CUT_TOKEN"}
+	p.Command = []string{"sh", "-c", `printf '\n%016370d%s' 0 "$CUT_TOKEN" >&2; exit 1`, "hook"}
+	logs := provision(t, p)
+	_, err := p.AppendRecords(t.Context(), "example.com.", []libdns.Record{libdns.TXT{Name: "_acme-challenge", Text: "x"}})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	all := logs.FilterFieldKey("stderr").All()
+	if len(all) != 1 || len(all[0].ContextMap()["stderr"].(string)) < 16_000 || strings.Contains(all[0].ContextMap()["stderr"].(string), "s3") {
+		t.Errorf("%d lines: %v", len(all), all)
+	}
+}

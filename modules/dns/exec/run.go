@@ -38,7 +38,7 @@ func (p *Exec) run(ctx context.Context, action string, environment []string, r p
 	if errors.Is(err, osexec.ErrWaitDelay) {
 		err = errors.New("it left a process behind that kept standard error open, and was killed")
 	}
-	said := p.strike(stderr.String())
+	said := p.strike(&stderr)
 	p.log.Debug("ran the program that changes records", zap.String("action", action), zap.String("name", r.FQDN),
 		zap.Duration("took", time.Since(begin)), zap.Error(err))
 	if said != "" {
@@ -63,11 +63,8 @@ func (p *Exec) explain(ctx context.Context, err error, said string) error {
 
 // strike takes the values of the variables out of what the program said, and
 // what could not stand in a log.
-func (p *Exec) strike(said string) string {
-	for _, secret := range p.secrets {
-		said = strings.ReplaceAll(said, secret, "(secret)")
-	}
-	return strings.TrimSpace(strings.ToValidUTF8(said, "?"))
+func (p *Exec) strike(said *bounded) string {
+	return strings.TrimSpace(strings.ToValidUTF8(provider.Strike(said.String(), said.full(), p.secrets...), "?"))
 }
 
 // bounded keeps the beginning of what is written to it.
@@ -79,3 +76,6 @@ func (b *bounded) Write(p []byte) (int, error) {
 }
 
 func (b *bounded) String() string { return b.buf.String() }
+
+// full says that something may be missing at the end.
+func (b *bounded) full() bool { return b.buf.Len() == maxStderr }

@@ -178,3 +178,30 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// TestP19Strike: nothing of a secret is left, whatever else is one.
+func TestP19Strike(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		cut     bool
+		secrets []string
+		want    string
+	}{
+		{"token abcdefgh", false, []string{"abcdef", "abcdefgh", ""}, "token (secret)"},
+		{"token abcd", true, []string{"abcdef"}, "token "},
+		{"token abcd", false, []string{"abcdef"}, "token abcd"},
+		{"abcdef, abcdef", true, []string{"abcdef"}, "(secret), (secret)"},
+		{"x ab", true, []string{"b1", "ab1", "1"}, "x "},
+		{"aaa", true, []string{"aa"}, "(secret)"},
+		{"", true, []string{"a"}, ""},
+	} {
+		if got := Strike(c.text, c.cut, c.secrets...); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+	// Seven times the secret and a part of it, within what is looked at.
+	secret := strings.Repeat("s3cret", 75)
+	if got := Said(strings.Repeat(secret, 8), secret); strings.Contains(got, "s3cret") {
+		t.Errorf("%q", got)
+	}
+}

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -127,12 +128,8 @@ const maxSaid = 200
 // Said is the first line of what a stranger wrote, fit for a log: bounded,
 // without control characters, and with nothing of the secrets in it.
 func Said(text string, secrets ...string) string {
-	text = text[:min(len(text), 16*maxSaid)]
-	for _, s := range secrets {
-		if s != "" {
-			text = strings.ReplaceAll(text, s, "(secret)")
-		}
-	}
+	cut := len(text) > 16*maxSaid
+	text = Strike(text[:min(len(text), 16*maxSaid)], cut, secrets...)
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	line = strings.TrimSpace(strings.Map(func(c rune) rune {
 		if c == utf8.RuneError || appliance.IsControl(c) {
@@ -144,4 +141,24 @@ func Said(text string, secrets ...string) string {
 		line = strings.ToValidUTF8(line[:maxSaid], "") + "…"
 	}
 	return line
+}
+
+// Strike takes secrets out of a text. Where the text was cut, its end may be
+// the beginning of a secret, and goes as well.
+func Strike(text string, cut bool, secrets ...string) string {
+	secrets = slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return s == "" })
+	// The longest first: one may be a part of another.
+	slices.SortStableFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	for _, s := range secrets {
+		text = strings.ReplaceAll(text, s, "(secret)")
+	}
+	part := 0
+	for _, s := range secrets {
+		for n := min(len(s), len(text)); cut && n > part; n-- {
+			if strings.HasSuffix(text, s[:n]) {
+				part = n
+			}
+		}
+	}
+	return text[:len(text)-part]
 }
