@@ -20,7 +20,7 @@ var confined = map[string][]string{
 	"github.com/mholt/acmez":           {"modules/tls/acme"},
 	"github.com/letsencrypt/pebble":    {"appliance/appliancetest/acmetest"},
 	"github.com/libdns/libdns":         {"appliance", "modules/dns", "modules/tls/acme"},
-	"github.com/miekg/dns":             {"modules/dns", "appliance/appliancetest/acmetest"},
+	"github.com/miekg/dns":             {"modules/dns", "appliance/resolver", "appliance/appliancetest/acmetest", "appliance/appliancetest/dnstest"},
 	"github.com/cockroachdb/pebble":    {"modules/store/disk"},
 	"github.com/emersion/go-msgauth":   {"modules/check", "modules/signer", "cmd"},
 	"github.com/emersion/go-smtp":      {"modules/listener", "modules/internal/smtpconn", "appliance/appliancetest"},

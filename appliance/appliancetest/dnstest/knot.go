@@ -1,7 +1,11 @@
-// Package dnstest gives tests a real authoritative name server: Knot DNS, in
-// Debian's package knot, on a port of loopback, with zones of the test's own
-// and a key that may change them (RFC 2136, RFC 8945). It runs as whoever runs
-// the test, in a directory that is removed afterwards.
+// Package dnstest gives tests real name servers on ports of loopback, with
+// zones of the test's own. They run as whoever runs the test, in directories
+// that are removed afterwards.
+//
+// [Knot] is an authoritative server (Knot DNS, in Debian's package knot) and a
+// key that may change its zones (RFC 2136, RFC 8945). [Unbound] is a resolver
+// that validates (Debian's package unbound) in front of such a server: zones
+// can be signed, signed with signatures that have expired, or not signed.
 package dnstest
 
 import (
@@ -10,13 +14,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // DefaultZone is the zone of a server that was not given others.
@@ -26,7 +30,18 @@ const DefaultZone = "example.test."
 type Zone struct {
 	Name    string // with the final dot
 	Records string // lines of a zone file besides those of SOA and NS
+	DNSSEC  Signing
 }
+
+// Signing says what DNSSEC finds in a zone.
+type Signing int
+
+// The kinds of zones.
+const (
+	Unsigned Signing = iota // nothing
+	Signed                  // signatures, which follow when the zone changes
+	Expired                 // signatures of the day before yesterday: all of it is bogus
+)
 
 // A Server is a running name server.
 type Server struct {
@@ -43,6 +58,8 @@ type Server struct {
 	SmallKeyName string
 	SmallKey     string // base64
 
+	dir      string
+	anchors  map[string]string // the DS record of each zone with signatures
 	resolver net.Resolver
 }
 
@@ -51,12 +68,12 @@ type Server struct {
 // in CI.
 func Knot(t testing.TB, zones ...Zone) *Server {
 	t.Helper()
-	program := need(t, "knotd")
+	program := need(t, "knotd", "knot")
 	if len(zones) == 0 {
 		zones = []Zone{{Name: DefaultZone}}
 	}
 	var err error
-	for range 5 { // another process may take the port first
+	for range attempts {
 		var s *Server
 		if s, err = start(t, program, zones); err == nil {
 			return s
@@ -66,20 +83,6 @@ func Knot(t testing.TB, zones ...Zone) *Server {
 	return nil
 }
 
-func need(t testing.TB, name string) string {
-	t.Helper()
-	for _, path := range []string{name, "/usr/sbin/" + name} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s is not installed: .ci/run should have seen to it", name)
-	}
-	t.Skipf("%s is not installed (Debian: apt install knot)", name)
-	return ""
-}
-
 func start(t testing.TB, program string, zones []Zone) (*Server, error) {
 	t.Helper()
 	port, err := freePort()
@@ -87,83 +90,62 @@ func start(t testing.TB, program string, zones []Zone) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Zone: zones[0].Name,
+		Addr: loopback(port), Zone: zones[0].Name,
 		KeyName: "waxwing-test.", Key: "c2VjcmV0LW9mLXRoZS10ZXN0cy0xMjM0NTY3ODkwMTI=",
 		SmallKeyName: "waxwing-small.", SmallKey: "YW5vdGhlci1zZWNyZXQtb2YtdGhlLXRlc3RzLTEyMzQ=",
+		anchors: make(map[string]string),
 	}
 	s.resolver = net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, s.Addr)
 	}}
-	dir, err := s.files(t, port, zones)
-	if err != nil {
+	if s.dir, err = tempDir(t, "knot"); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "-c", filepath.Join(dir, "knot.conf"))
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
+	if err := s.configure(port, zones); err != nil {
 		return nil, err
 	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	stop := func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(5 * time.Second):
-			_ = cmd.Process.Kill()
-			<-ended
-		}
+	if err := s.zones(t, zones); err != nil {
+		return nil, err
 	}
-	if err := s.ready(ended); err != nil {
-		stop()
-		return nil, fmt.Errorf("knotd: %w\n%s", err, out.String())
-	}
-	t.Cleanup(func() {
-		stop()
-		if t.Failed() {
-			t.Logf("knotd:\n%s", out.String())
-		}
-	})
-	return s, nil
+	return s, run(t, s.ready, program, "-c", s.conf())
 }
 
-// freePort finds a port that is free for UDP and TCP.
-func freePort() (int, error) {
-	for range 20 {
-		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			return 0, err
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-		_ = l.Close()
-		if err != nil {
-			continue
-		}
-		_ = u.Close()
-		return port, nil
-	}
-	return 0, errors.New("no port is free for UDP and TCP")
-}
+func (s *Server) conf() string { return filepath.Join(s.dir, "knot.conf") }
 
-// files writes the configuration and the zones. The directory is not one of
-// t.TempDir: its path must be short enough for a control socket.
-func (s *Server) files(t testing.TB, port int, zones []Zone) (string, error) {
-	dir, err := os.MkdirTemp("", "knot")
-	if err != nil {
-		return "", err
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	conf := fmt.Sprintf(config, dir, port, s.KeyName, s.Key, s.SmallKeyName, s.SmallKey)
+func (s *Server) configure(port int, zones []Zone) error {
+	conf := fmt.Sprintf(config, s.dir, port, s.KeyName, s.Key, s.SmallKeyName, s.SmallKey)
 	for _, z := range zones {
 		conf += fmt.Sprintf("  - domain: %q\n", z.Name)
-		text := fmt.Sprintf(zoneFile, z.Name) + z.Records + "\n"
-		if err := os.WriteFile(filepath.Join(dir, strings.TrimSuffix(z.Name, ".")+".zone"), []byte(text), 0o600); err != nil {
-			return "", err
+		if z.DNSSEC == Signed {
+			conf += "    dnssec-signing: on\n    dnssec-policy: test\n"
 		}
 	}
-	return dir, os.WriteFile(filepath.Join(dir, "knot.conf"), []byte(conf), 0o600)
+	return os.WriteFile(s.conf(), []byte(conf), 0o600)
+}
+
+// zones writes the zone files. A zone inside another is delegated there, with
+// a DS record if it has signatures.
+func (s *Server) zones(t testing.TB, zones []Zone) error {
+	inner := slices.SortedFunc(slices.Values(zones), func(a, b Zone) int {
+		return dns.CountLabel(b.Name) - dns.CountLabel(a.Name)
+	})
+	for i, z := range inner {
+		text := fmt.Sprintf(zoneFile, z.Name) + z.Records + "\n"
+		for _, sub := range inner[:i] {
+			if dns.IsSubDomain(z.Name, sub.Name) {
+				text += fmt.Sprintf("%s NS ns1.%s\n%s\n", sub.Name, sub.Name, s.anchors[sub.Name])
+				text += fmt.Sprintf("ns1.%s A 127.0.0.1\n", sub.Name)
+			}
+		}
+		text, err := s.sign(t, z, text)
+		if err != nil {
+			return fmt.Errorf("zone %s: %w", z.Name, err)
+		}
+		if err := os.WriteFile(filepath.Join(s.dir, strings.TrimSuffix(z.Name, ".")+".zone"), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const config = `
@@ -200,6 +182,11 @@ acl:
     update-owner: name
     update-owner-match: sub-or-equal
     update-owner-name: [allowed]
+policy:
+  - id: test
+    manual: on
+    single-type-signing: on
+    algorithm: ecdsap256sha256
 template:
   - id: default
     storage: %[1]q
@@ -220,23 +207,11 @@ ns1 A 127.0.0.1
 `
 
 // ready waits until the server answers for its zone.
-func (s *Server) ready(ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if _, err := s.resolver.LookupNS(ctx, s.Zone); err == nil {
-			return nil
-		}
-		select {
-		case <-ended:
-			return errors.New("it ended at the start")
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
+func (s *Server) ready(ctx context.Context) error {
+	return poll(ctx, func(ctx context.Context) error {
+		_, err := s.resolver.LookupNS(ctx, s.Zone)
+		return err
+	})
 }
 
 // TXT returns the values of the TXT records at a complete name, in any order.
