@@ -23,6 +23,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"go.uber.org/zap"
 )
@@ -69,19 +70,26 @@ func Advise(err error) error {
 }
 
 func readMode(path string, max int64) ([]byte, fs.FileMode, error) {
-	// Stat comes first: opening a FIFO would wait for a writer.
+	// Stat comes first: opening some devices does something. What was exchanged
+	// for a FIFO since would wait for a writer, were it not for O_NONBLOCK.
 	fi, err := os.Stat(path)
+	if err == nil {
+		err = regular(path, fi)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
-	if !fi.Mode().IsRegular() {
-		return nil, 0, &fs.PathError{Op: "read", Path: path, Err: errors.New("is not a regular file")}
-	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer f.Close()
+	if fi, err = f.Stat(); err == nil {
+		err = regular(path, fi)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
 	b, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err != nil {
 		return nil, 0, err
@@ -90,4 +98,11 @@ func readMode(path string, max int64) ([]byte, fs.FileMode, error) {
 		return nil, 0, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is larger than %d octets", max)}
 	}
 	return b, fi.Mode(), nil
+}
+
+func regular(path string, fi fs.FileInfo) error {
+	if !fi.Mode().IsRegular() {
+		return &fs.PathError{Op: "read", Path: path, Err: errors.New("is not a regular file")}
+	}
+	return nil
 }

@@ -345,3 +345,44 @@ func write(t *testing.T, path, content string, age time.Duration) {
 		t.Fatal(err)
 	}
 }
+
+// TestExchangedForFIFO: who exchanges a file for a FIFO in the right moment does
+// not stop its reader for ever.
+func TestExchangedForFIFO(t *testing.T) {
+	dir := t.TempDir()
+	path, fifo, spare := filepath.Join(dir, "file"), filepath.Join(dir, "fifo"), filepath.Join(dir, "spare")
+	write(t, path, "12345", 0)
+	end, exchanged := time.Now().Add(300*time.Millisecond), make(chan error, 1)
+	go func() {
+		for time.Now().Before(end) {
+			err := errors.Join(os.WriteFile(spare, []byte("12345"), 0o600), syscall.Mkfifo(fifo, 0o600),
+				os.Rename(fifo, path), os.Rename(spare, path))
+			if err != nil {
+				exchanged <- err
+				return
+			}
+		}
+		exchanged <- nil
+	}()
+	read := make(chan error, 1)
+	go func() {
+		for time.Now().Before(end) {
+			if b, err := localfile.Read(path, 5); err == nil && string(b) != "12345" {
+				read <- fmt.Errorf("read %q", b)
+				return
+			}
+		}
+		read <- nil
+	}()
+	if err := <-exchanged; err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-read:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the reader waits for a writer")
+	}
+}
