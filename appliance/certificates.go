@@ -11,7 +11,8 @@ import (
 type Certificates interface {
 	Module
 	// ServerConfig is called once for each listener; the certificates behind
-	// the configuration change without another call. It is the caller's own.
+	// the configuration change without another call. It is the caller's own,
+	// and no longer used when a [CertificateReleaser] is told so.
 	ServerConfig(use TLSUse) *tls.Config
 	// Certificates describes what is served and what is waited for, the
 	// default first.
@@ -31,6 +32,13 @@ type TLSUse struct {
 	// servers do on port 25: rather an old cipher suite than none (RFC 7435,
 	// section 3), and no session tickets, which some of these servers fail on.
 	Opportunistic bool
+}
+
+// A CertificateReleaser is a Certificates that keeps some certificates for as
+// long as there are listeners with their names. Release is called once for
+// each ServerConfig, when the last session of the listener has ended.
+type CertificateReleaser interface {
+	Release(use TLSUse)
 }
 
 // A CertificateRenewer is a Certificates that can be asked for a new

@@ -121,3 +121,26 @@ func (a *acmeProcess) reloadWith(block string) {
 	a.setting(a.tlsBlock(), block+"\n")
 	a.run("reload")
 }
+
+// A listener with a name of its own brings a certificate along, in the block
+// that runs; when it is gone, so is the name.
+func TestACMEListenerComesAndGoes_X7(t *testing.T) {
+	a := newACME(t, acmetest.Options{}, discard)
+	a.start()
+	a.trusted()
+	without := fmt.Sprintf("{ address = %q }", a.submission.address)
+	with := fmt.Sprintf("{\n  address  = %q\n  hostname = \"smtp.example.com\"\n}", a.submission.address)
+	for n := range 2 {
+		a.setting(without, with)
+		a.run("reload")
+		until(t, 20*time.Second, "there is a certificate for the name", func() bool {
+			return a.ca.Issued() == 2 && strings.Contains(a.run("tls", "list"), "smtp.example.com")
+		})
+		a.setting(with, without)
+		a.run("reload")
+		until(t, 20*time.Second, "nobody keeps the name", func() bool { return !strings.Contains(a.run("tls", "list"), "smtp.example.com") })
+		if _, err := a.submission.handshake(a.ca.Roots()); err != nil || a.ca.Issued() != 2 {
+			t.Errorf("round %d: %v, %d certificates issued", n, err, a.ca.Issued())
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,10 +103,11 @@ type ACME struct {
 
 // Interface guards.
 var (
-	_ appliance.Certificates       = (*ACME)(nil)
-	_ appliance.CertificateRenewer = (*ACME)(nil)
-	_ appliance.Validator          = (*ACME)(nil)
-	_ appliance.Starter            = (*ACME)(nil)
+	_ appliance.Certificates        = (*ACME)(nil)
+	_ appliance.CertificateRenewer  = (*ACME)(nil)
+	_ appliance.CertificateReleaser = (*ACME)(nil)
+	_ appliance.Validator           = (*ACME)(nil)
+	_ appliance.Starter             = (*ACME)(nil)
 )
 
 // atOnce is how many names are attended to at a time.
@@ -178,6 +180,33 @@ func (a *ACME) ServerConfig(use appliance.TLSUse) *tls.Config {
 	return a.Settings.ServerConfig(use, a.list)
 }
 
+// Release implements appliance.CertificateReleaser. What is stored for a name
+// stays there, for a listener that comes back.
+func (a *ACME) Release(use appliance.TLSUse) {
+	if len(a.plan.names) > 0 {
+		return
+	}
+	names, _ := canonical(use.Names) // ServerConfig has complained
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, n := range names {
+		k := a.keeper(n)
+		if k == nil {
+			continue // one too many
+		}
+		if k.users--; k.users == 0 {
+			k.end()
+			a.keepers = slices.DeleteFunc(a.keepers, func(o *keeper) bool { return o == k })
+			a.log.Info("no listener has this name any more; its certificate is not kept", zap.String("name", n))
+		}
+	}
+	if err := a.makeProvisional(); err != nil {
+		a.log.Error("clients are shown the certificate of a name that has gone", zap.Error(err))
+		return
+	}
+	a.publish()
+}
+
 func (a *ACME) list() []*tls.Certificate {
 	if l := a.served.Load(); l != nil {
 		return *l
@@ -185,15 +214,16 @@ func (a *ACME) list() []*tls.Certificate {
 	return nil
 }
 
-// keep starts keepers for the names that have none yet. Some names may be kept
-// even if the error is not nil.
+// keep starts keepers for the names that have none yet, for one more user each.
+// Some names may be kept even if the error is not nil.
 func (a *ACME) keep(ctx context.Context, names []string) error {
 	names, err := canonical(names)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var added []*keeper
 	for _, n := range names {
-		if a.keeper(n) != nil {
+		if k := a.keeper(n); k != nil {
+			k.users++
 			continue
 		}
 		if len(a.keepers) == maxNames {
@@ -214,7 +244,7 @@ func (a *ACME) keep(ctx context.Context, names []string) error {
 	a.publish()
 	a.sayWhatIsMissing(added)
 	for _, k := range added {
-		a.done.Go(func() { k.run(a.running) })
+		a.done.Go(func() { k.run(k.life) })
 	}
 	return err
 }

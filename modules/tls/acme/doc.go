@@ -6,8 +6,9 @@
 //	}
 //
 // Without names it keeps a certificate for the host name of the server and for
-// every name that a listener with this block answers to, one certificate for
-// each. Writing the block is agreeing to the terms of its authorities.
+// every name that a listener with this block answers to, for as long as there
+// is one; one certificate for each. Writing the block is agreeing to the terms
+// of its authorities.
 //
 // # The start
 //

@@ -20,6 +20,9 @@ type keeper struct {
 	a      *ACME
 	name   string
 	orders chan order // to renew now
+	life   context.Context
+	end    context.CancelFunc
+	users  int // who wants the name; guarded by the mu of a
 
 	mu       sync.Mutex
 	current  *held
@@ -36,7 +39,9 @@ type order struct {
 }
 
 func newKeeper(a *ACME, name string) *keeper {
-	return &keeper{a: a, name: name, orders: make(chan order)}
+	k := &keeper{a: a, name: name, users: 1, orders: make(chan order)}
+	k.life, k.end = context.WithCancel(a.running)
+	return k
 }
 
 func (k *keeper) held() *held {

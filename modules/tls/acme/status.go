@@ -82,7 +82,7 @@ func (a *ACME) Renew(ctx context.Context, name string) error {
 	case k.orders <- o:
 	case <-ctx.Done():
 		return fmt.Errorf("still waiting for an attempt that is under way: %w", ctx.Err())
-	case <-a.running.Done():
+	case <-k.life.Done():
 		return errStopping
 	}
 	select {

@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"crypto/tls"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +14,8 @@ import (
 // wanted are certificates that remember what they were wanted for.
 type wanted struct {
 	*served
-	uses []appliance.TLSUse
+	uses     []appliance.TLSUse
+	released []appliance.TLSUse
 }
 
 func (w *wanted) ServerConfig(use appliance.TLSUse) *tls.Config {
@@ -21,8 +23,10 @@ func (w *wanted) ServerConfig(use appliance.TLSUse) *tls.Config {
 	return w.served.ServerConfig(use)
 }
 
+func (w *wanted) Release(use appliance.TLSUse) { w.released = append(w.released, use) }
+
 // TestHostname: a listener with a name of its own says it in the greeting, to
-// EHLO and HELO and in Received, and wants a certificate for it. What tells
+// EHLO and HELO and in Received, and wants a certificate for it as long as it runs. What tells
 // who checked a message stays with the name of the appliance.
 func TestHostname(t *testing.T) {
 	for _, c := range []struct {
@@ -49,6 +53,14 @@ func TestHostname(t *testing.T) {
 			}
 			if len(w.uses) != 1 || !slices.Equal(w.uses[0].Names, c.names) || !w.uses[0].Opportunistic {
 				t.Errorf("wanted for %+v", w.uses)
+			}
+			if len(w.released) > 0 {
+				t.Error("released while it is in use")
+			}
+			r.stop(t)
+			r.stop(t)
+			if !reflect.DeepEqual(w.released, w.uses) {
+				t.Errorf("released: %+v", w.released)
 			}
 		})
 	}

@@ -46,15 +46,16 @@ type Server struct {
 	asking *tls.Config // tls for a pipeline that knows clients by their certificates
 	door   door
 
-	listener net.Listener
-	crowd    crowd
-	accept   sync.WaitGroup // the accept loop
-	sessions sync.WaitGroup
-	life     context.Context // ends when everything is cut
-	cut      context.CancelFunc
-	stopping chan struct{} // closed when Stop begins
-	stopOnce sync.Once
-	close    func() error // takes no more connections
+	listener    net.Listener
+	crowd       crowd
+	accept      sync.WaitGroup // the accept loop
+	sessions    sync.WaitGroup
+	life        context.Context // ends when everything is cut
+	cut         context.CancelFunc
+	stopping    chan struct{} // closed when Stop begins
+	stopOnce    sync.Once
+	releaseOnce sync.Once
+	close       func() error // takes no more connections
 
 	second time.Duration // the unit of delays; tests shorten it
 }
@@ -147,6 +148,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		<-gone
 	}
 	s.cut()
+	s.releaseOnce.Do(s.releaseTLS)
 	return err
 }
 

@@ -21,11 +21,7 @@ func (s *Server) tlsConfigs() (plain, asking *tls.Config) {
 	if !s.set.TLS.IsSet() {
 		return nil, nil
 	}
-	use := appliance.TLSUse{Opportunistic: s.role.Opportunistic}
-	if s.hostname != "" {
-		use.Names = []string{s.hostname}
-	}
-	plain = s.set.TLS.To().ServerConfig(use)
+	plain = s.set.TLS.To().ServerConfig(s.tlsUse())
 	asking = plain.Clone()
 	asking.ClientAuth = tls.RequestClientCert
 	asking.SessionTicketsDisabled = true
@@ -48,6 +44,24 @@ func checkSize(raw [][]byte, _ [][]*x509.Certificate) error {
 		return fmt.Errorf("the client shows certificates of %d octets, at most %d are taken", total, maxClientChain)
 	}
 	return nil
+}
+
+func (s *Server) tlsUse() appliance.TLSUse {
+	use := appliance.TLSUse{Opportunistic: s.role.Opportunistic}
+	if s.hostname != "" {
+		use.Names = []string{s.hostname}
+	}
+	return use
+}
+
+// releaseTLS says that the configurations are not used any more.
+func (s *Server) releaseTLS() {
+	if s.tls == nil {
+		return
+	}
+	if r, ok := s.set.TLS.To().(appliance.CertificateReleaser); ok {
+		r.Release(s.tlsUse())
+	}
 }
 
 // tlsNow is the configuration of the next handshake. The pipeline decides,
