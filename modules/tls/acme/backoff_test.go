@@ -105,7 +105,11 @@ func TestLimitedFor(t *testing.T) {
 		{limited("retry after 2026-11-23T15:29:00Z"), 3*time.Hour + 30*time.Minute},
 		{limited("retry after 2099-01-01 00:00:00 UTC"), 7 * 24 * time.Hour},
 		{limited("retry after 2026-99-99 00:00:00 UTC"), time.Hour},
-		{&failure{err: fmt.Errorf("x"), refusals: []refusal{{"a", limited("")}, {"b", fmt.Errorf("y")}}}, time.Hour},
+		{&failure{err: limited("")}, time.Hour},
+		{&failure{err: fmt.Errorf("x"), refusals: []refusal{{"a", limited("")}}}, time.Hour},
+		// Another authority may issue in a minute.
+		{&failure{err: fmt.Errorf("x"), refusals: []refusal{{"a", limited("")}, {"b", fmt.Errorf("y")}}}, 0},
+		{&failure{err: fmt.Errorf("x"), refusals: []refusal{{"a", limited("retry after 2026-11-24 12:00:00 UTC")}, {"b", limited("retry after 2026-11-23 15:29:00 UTC")}}}, 3*time.Hour + 30*time.Minute},
 	} {
 		if got := limitedFor(c.err, now); got != c.want {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)

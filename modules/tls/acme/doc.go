@@ -33,8 +33,8 @@
 //
 // If it fails, the old certificate stays, expired or not, and the keeper tries
 // again after 1, 2, 5, 10, 20, 30 minutes, 1, 2, 4 hours and then every 6
-// hours, give or take a tenth; after "too many requests" when the authority
-// says, or an hour later at least. The first attempt goes to the real
+// hours, give or take a tenth; after "too many requests", from all of its
+// authorities, when the first of them says, or an hour later at least. The first attempt goes to the real
 // authority; with Let's Encrypt, later ones ask its staging environment first,
 // which allows many more failures, and go on only when that has worked.
 // Several issuer blocks are asked in their order, at every attempt.

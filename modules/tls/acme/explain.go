@@ -318,40 +318,35 @@ func brief(s string) string {
 // text as well.
 var retryAfter = regexp.MustCompile(`retry after (\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)`)
 
-// limitedFor is how long an authority that has had too many requests wants to
-// be left alone, 0 if it has not said so.
+// limitedFor is how long the authorities, each of which has had too many
+// requests, want to be left alone. It is 0 if one of them did not say so: that
+// one may issue as soon as what is wrong with it has passed.
 func limitedFor(err error, now time.Time) time.Duration {
-	var longest time.Duration
-	for _, p := range problems(err) {
-		if p.Type != acmeproto.ProblemTypeRateLimited && p.Status != http.StatusTooManyRequests {
-			continue
-		}
-		wait := limitedAtLeast
-		if m := retryAfter.FindStringSubmatch(p.Detail); m != nil {
-			if at, err := time.Parse(time.DateTime, m[1]+" "+m[2]); err == nil {
-				wait = max(wait, at.Sub(now)+time.Minute) // our clocks may differ
-			}
-		}
-		longest = max(longest, min(wait, limitedAtMost))
+	f, ok := errors.AsType[*failure](err)
+	switch {
+	case !ok:
+		return limitOf(err, now)
+	case len(f.refusals) == 0:
+		return limitOf(f.err, now)
 	}
-	return longest
+	shortest := limitedAtMost
+	for _, r := range f.refusals {
+		shortest = min(shortest, limitOf(r.err, now))
+	}
+	return shortest
 }
 
-// problems are those of all authorities in an attempt.
-func problems(err error) (all []acmeproto.Problem) {
-	if f, ok := errors.AsType[*failure](err); ok {
-		for _, r := range f.refusals {
-			if p, ok := errors.AsType[acmeproto.Problem](r.err); ok {
-				all = append(all, p)
-			}
-		}
-		if len(all) > 0 {
-			return all
-		}
-		err = f.err
+// limitOf is how long one authority wants to be left alone.
+func limitOf(err error, now time.Time) time.Duration {
+	p, ok := errors.AsType[acmeproto.Problem](err)
+	if !ok || p.Type != acmeproto.ProblemTypeRateLimited && p.Status != http.StatusTooManyRequests {
+		return 0
 	}
-	if p, ok := errors.AsType[acmeproto.Problem](err); ok {
-		all = append(all, p)
+	wait := limitedAtLeast
+	if m := retryAfter.FindStringSubmatch(p.Detail); m != nil {
+		if at, err := time.Parse(time.DateTime, m[1]+" "+m[2]); err == nil {
+			wait = max(wait, at.Sub(now)+time.Minute) // our clocks may differ
+		}
 	}
-	return all
+	return min(wait, limitedAtMost)
 }
