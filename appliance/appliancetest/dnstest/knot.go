@@ -112,10 +112,12 @@ func start(t testing.TB, program string, zones []Zone) (*Server, error) {
 
 func (s *Server) conf() string { return filepath.Join(s.dir, "knot.conf") }
 
+func (s *Server) zoneFile(z Zone) string { return filepath.Join(s.dir, "zone."+z.Name+"txt") }
+
 func (s *Server) configure(port int, zones []Zone) error {
 	conf := fmt.Sprintf(config, s.dir, port, s.KeyName, s.Key, s.SmallKeyName, s.SmallKey)
 	for _, z := range zones {
-		conf += fmt.Sprintf("  - domain: %q\n", z.Name)
+		conf += fmt.Sprintf("  - domain: %q\n    file: %q\n", z.Name, s.zoneFile(z))
 		if z.DNSSEC == Signed {
 			conf += "    dnssec-signing: on\n    dnssec-policy: test\n"
 		}
@@ -129,19 +131,20 @@ func (s *Server) zones(t testing.TB, zones []Zone) error {
 	inner := slices.SortedFunc(slices.Values(zones), func(a, b Zone) int {
 		return dns.CountLabel(b.Name) - dns.CountLabel(a.Name)
 	})
+	delegated := make(map[string]bool)
 	for i, z := range inner {
 		text := fmt.Sprintf(zoneFile, z.Name) + z.Records + "\n"
 		for _, sub := range inner[:i] {
-			if dns.IsSubDomain(z.Name, sub.Name) {
-				text += fmt.Sprintf("%s NS ns1.%s\n%s\n", sub.Name, sub.Name, s.anchors[sub.Name])
-				text += fmt.Sprintf("ns1.%s A 127.0.0.1\n", sub.Name)
+			if !delegated[sub.Name] && dns.IsSubDomain(z.Name, sub.Name) {
+				delegated[sub.Name] = true
+				text += fmt.Sprintf("%[1]s NS ns1.%[1]s\nns1.%[1]s A 127.0.0.1\n%[2]s\n", sub.Name, s.anchors[sub.Name])
 			}
 		}
 		text, err := s.sign(t, z, text)
 		if err != nil {
 			return fmt.Errorf("zone %s: %w", z.Name, err)
 		}
-		if err := os.WriteFile(filepath.Join(s.dir, strings.TrimSuffix(z.Name, ".")+".zone"), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(s.zoneFile(z), []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
@@ -190,7 +193,6 @@ policy:
 template:
   - id: default
     storage: %[1]q
-    file: "%%s.zone"
     acl: [all, some]
     zonefile-sync: -1
     zonefile-load: whole

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,17 +24,16 @@ type Resolver struct {
 // stops both when the test ends. It knows the keys of the zones that are
 // Signed or Expired: answers from the first have the AD bit, from the second
 // there is SERVFAIL. A zone inside another can be bogus while the rest of it
-// is not: {"_25._tcp.mx.good.test.", `@ TLSA 3 1 1 …`, dnstest.Expired}. What
-// is outside all zones does not exist. Nothing is kept from one question to
-// the next, so that [Resolver.Set] is seen at once. Without unbound, or
-// without knotd, the test is skipped, and fails in CI.
+// is not: {"_25._tcp.mx.good.test.", `@ TLSA 3 1 1 …`, dnstest.Expired}. The
+// root is a signed zone too: what is in none of the zones certainly does not
+// exist. Nothing is kept from one question to the next, so that
+// [Resolver.Set] is seen at once. Without unbound, or without knotd, the test
+// is skipped, and fails in CI.
 func Unbound(t testing.TB, zones ...Zone) *Resolver {
 	t.Helper()
 	program := need(t, "unbound", "unbound")
+	zones = append(slices.Clone(zones), Zone{Name: ".", DNSSEC: Signed})
 	r := &Resolver{Auth: Knot(t, zones...)}
-	if len(zones) == 0 {
-		zones = []Zone{{Name: DefaultZone}}
-	}
 	var err error
 	for range attempts {
 		if err = r.start(t, program, zones); err == nil {
@@ -83,14 +83,12 @@ server:
     cache-max-ttl: 0
     cache-max-negative-ttl: 0
     key-cache-size: 1m
-    local-zone: "." static
+    local-zone: "test." nodefault
+    ede: yes
 `
 
 func (r *Resolver) config(dir string, port int, zones []Zone) string {
 	conf := fmt.Sprintf(unboundConfig, dir, port)
-	for _, z := range zones {
-		conf += fmt.Sprintf("    local-zone: %q transparent\n", z.Name)
-	}
 	for _, z := range zones {
 		if anchor, ok := r.Auth.anchors[z.Name]; ok {
 			conf += fmt.Sprintf("    trust-anchor: %q\n", anchor)

@@ -39,7 +39,8 @@ func TestUnbound(t *testing.T) {
 		{"alias.signed.test.", dns.TypeA, dns.RcodeSuccess, 2, false},
 		{"_25._tcp.mx.signed.test.", dns.TypeTLSA, dns.RcodeServerFailure, 0, false},
 		{"a.unsigned.test.", dns.TypeA, dns.RcodeSuccess, 1, false},
-		{"elsewhere.test.", dns.TypeA, dns.RcodeNameError, 0, false},
+		{"elsewhere.test.", dns.TypeA, dns.RcodeNameError, 0, true},
+		{".", dns.TypeNS, dns.RcodeSuccess, 1, true},
 	} {
 		got := ask(tc.name, tc.typ)
 		if got.Rcode != tc.rcode || len(got.Answer) != tc.answers || got.AuthenticatedData != tc.secure {
