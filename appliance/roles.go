@@ -140,6 +140,10 @@ type Result struct {
 	// its recipients are reported as delivered is up to it (RFC 3461, section
 	// 5.2.1). It matters for the attempt alone and is not stored.
 	Notifies bool
+	// Final says that the next hop has put the message into the mailbox, as one
+	// that speaks LMTP does: no server after it will report anything. It too is
+	// for the attempt alone.
+	Final bool
 }
 
 // Results returns n times the same result.

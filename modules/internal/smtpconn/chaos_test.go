@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -77,7 +78,23 @@ func (s *moody) serve(c net.Conn) {
 		}
 		switch verb := line[:4]; verb {
 		case "EHLO":
-			say = "250-moody\r\n250 PIPELINING"
+			say = s.either(50, "250-moody\r\n250 PIPELINING", "250-moody\r\n250-CHUNKING\r\n250 PIPELINING")
+		case "BDAT":
+			subject, ok := chunkSubject(r, line)
+			if !ok || s.leaves(c) {
+				return
+			}
+			if len(to) == 0 {
+				say = "554 5.5.1 nobody"
+				break
+			}
+			if say = s.either(85, "250 2.0.0 ok", "452 4.3.1 full", "502 5.5.1 what?"); say[0] == '2' {
+				s.take(subject, to)
+				if s.chance(5) {
+					return
+				}
+			}
+			to = nil
 		case "RCPT":
 			if say = "503 5.5.1 MAIL first"; mail {
 				say = s.either(90, "250 ok", "450 4.2.0 busy", "452 4.5.3 too many")
@@ -113,6 +130,18 @@ func (s *moody) serve(c net.Conn) {
 	}
 }
 
+// chunkSubject reads a chunk, and the subject in it.
+func chunkSubject(r *bufio.Reader, line string) (string, bool) {
+	var n int
+	if _, err := fmt.Sscanf(line, "BDAT %d LAST\r\n", &n); err != nil {
+		return "", false
+	}
+	b := make([]byte, n)
+	_, err := io.ReadFull(r, b)
+	first, _, _ := strings.Cut(string(b), "\r\n")
+	return strings.TrimPrefix(first, "Subject: "), err == nil
+}
+
 // either is the first answer in so many of a hundred cases.
 func (s *moody) either(percent int, usual string, others ...string) string {
 	if s.chance(percent) {
@@ -141,6 +170,7 @@ func TestChaos_P4(t *testing.T) {
 	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
 	p := pool(t)
 	target := targets(Target{Name: "moody.test", Addr: netip.MustParseAddrPort(l.Addr().String()), TLS: TLSNone})
+	p.unchunked.time = time.Millisecond
 	for n := range 8 {
 		clients.Go(func() {
 			for i := range 40 {

@@ -74,9 +74,9 @@ func FuzzReadReply(f *testing.F) {
 }
 
 func TestG22Extensions(t *testing.T) {
-	got := parseExtensions([]string{"mx.test SIZE", "starttls", "PipeLining", "size 1000", "8bitmime", "SMTPutf8", "dsn",
+	got := parseExtensions([]string{"mx.test SIZE", "starttls", "PipeLining", "size 1000", "Chunking", "8bitmime", "SMTPutf8", "dsn",
 		"AUTH plain LOGIN", "AUTH=CRAM-MD5", "requiretls", "X-NEW thing", ""})
-	want := extensions{pipelining: true, sizes: true, size: 1000, eightBit: true, utf8: true, dsn: true, startTLS: true,
+	want := extensions{pipelining: true, sizes: true, size: 1000, eightBit: true, utf8: true, dsn: true, chunking: true, startTLS: true,
 		requireTLS: true, auth: []string{"PLAIN", "LOGIN", "CRAM-MD5"}}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(extensions{})); diff != "" {
 		t.Error(diff)

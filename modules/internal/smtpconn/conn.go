@@ -42,6 +42,7 @@ type conn struct {
 
 	transactions int  // begun on this connection
 	dirty        bool // a transaction is open that RSET must end
+	proven       bool // a message was taken by BDAT
 	broken       bool // not to be used again
 }
 
@@ -129,7 +130,7 @@ func (c *conn) greet(ctx context.Context) error {
 // section 3.2).
 func (c *conn) hello(ctx context.Context) error {
 	name := c.pool.cfg.Hello
-	r, err := c.command(ctx, stageHello, "EHLO "+name)
+	r, err := c.command(ctx, stageHello, c.pool.cfg.hello()+" "+name)
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (c *conn) hello(ctx context.Context) error {
 		c.ext = parseExtensions(r.lines)
 		return c.loop(r)
 	}
-	if r.class() == 5 && !c.broken {
+	if r.class() == 5 && !c.broken && !c.pool.cfg.LMTP {
 		if r, err = c.command(ctx, stageHello, "HELO "+name); err != nil {
 			return err
 		}

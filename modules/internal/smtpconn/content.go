@@ -24,15 +24,17 @@ var (
 // intended as line terminators and then MUST, as indicated above, transmit
 // them only as a <CRLF> sequence."
 type checker struct {
-	line int  // octets of the current line so far
-	cr   bool // the last octet was CR
-	high bool // an octet of more than 7 bits was there
+	n    int64 // octets in all
+	line int   // octets of the current line so far
+	cr   bool  // the last octet was CR
+	high bool  // an octet of more than 7 bits was there
 	err  error
 }
 
 // Write implements io.Writer; it writes nowhere.
 func (c *checker) Write(p []byte) (int, error) {
 	n, err := c.look(p)
+	c.n += int64(n)
 	c.err = err
 	return n, err
 }

@@ -7,13 +7,23 @@
 //
 //	connect → greeting → EHLO → STARTTLS → EHLO → AUTH      once per connection
 //	MAIL RCPT… DATA (one round trip with PIPELINING)        once per transaction
-//	content → "." → reply
+//	content → "." → reply                                   or BDAT, content → reply
 //	idle in the pool, or QUIT
 //
-// It speaks PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152),
+// It speaks PIPELINING (RFC 2920), CHUNKING (RFC 3030), SIZE (RFC 1870), 8BITMIME (RFC 6152),
 // SMTPUTF8 (RFC 6531), DSN (RFC 3461), STARTTLS (RFC 3207), AUTH PLAIN, LOGIN
 // and EXTERNAL (RFC 4954), REQUIRETLS (RFC 8689) and enhanced status codes (RFC
-// 2034). A server that asks for a certificate is shown that of [Config].
+// 2034). A server that asks for a certificate is shown that of [Config]. With
+// Config.LMTP it speaks LMTP (RFC 2033) instead.
+//
+// # CHUNKING
+//
+// Where CHUNKING is offered the content goes as one chunk, BDAT LAST: nothing
+// in it is doubled or searched for, and to a server that has taken a message
+// over the same connection envelope and content go in one flight. A connection
+// that is lost in BDAT, and a server that refuses to know the command, are
+// answered with DATA in the next attempts, never within a transaction.
+// BINARYMIME is not spoken: content is lines, by BDAT as by DATA.
 //
 // # What it promises
 //

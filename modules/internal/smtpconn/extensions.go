@@ -14,6 +14,7 @@ type extensions struct {
 	eightBit   bool
 	utf8       bool
 	dsn        bool
+	chunking   bool // RFC 3030
 	startTLS   bool
 	requireTLS bool
 	auth       []string // mechanisms, in upper case
@@ -38,6 +39,8 @@ func parseExtensions(lines []string) extensions {
 			e.utf8 = true
 		case "DSN":
 			e.dsn = true
+		case "CHUNKING":
+			e.chunking = true
 		case "STARTTLS":
 			e.startTLS = true
 		case "REQUIRETLS":

@@ -2,22 +2,24 @@ package smtpconn
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"strings"
 )
 
-// fastSink takes every message, with PIPELINING, until l is closed.
-func fastSink(l net.Listener) {
+// fastSink takes every message, with PIPELINING and the extensions, until l is
+// closed.
+func fastSink(l net.Listener, extensions ...string) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
-		go sink(c)
+		go sink(c, extensions)
 	}
 }
 
-func sink(c net.Conn) {
+func sink(c net.Conn, extensions []string) {
 	defer func() { _ = c.Close() }()
 	r, w := bufio.NewReaderSize(c, 16<<10), bufio.NewWriter(c)
 	say := func(s string) {
@@ -39,7 +41,20 @@ func sink(c net.Conn) {
 			say("250 ok")
 		case content:
 		case strings.HasPrefix(line, "EHLO"):
-			say("250-sink.test\r\n250 PIPELINING")
+			say("250-sink.test")
+			for _, x := range extensions {
+				say("250-" + x)
+			}
+			say("250 PIPELINING")
+		case strings.HasPrefix(line, "BDAT"):
+			var n int
+			if _, err := fmt.Sscanf(string(b), "BDAT %d LAST\r\n", &n); err != nil {
+				return
+			}
+			if _, err := r.Discard(n); err != nil {
+				return
+			}
+			say("250 ok")
 		case strings.HasPrefix(line, "DATA"):
 			content = true
 			say("354 go")

@@ -14,8 +14,10 @@ type mail struct {
 	env         appliance.Envelope
 	msg         *appliance.Message
 	size        int64
-	highHeader  bool // the header has 8-bit octets
-	highContent bool // the header or the body has them
+	octets      int64 // that were read of it; like size, if the body tells the truth
+	unended     bool  // its last line has no CRLF
+	highHeader  bool  // the header has 8-bit octets
+	highContent bool  // the header or the body has them
 }
 
 // prepare reads the whole message once. The error is a *appliance.Reply:
@@ -40,7 +42,7 @@ func prepare(env appliance.Envelope, msg *appliance.Message) (*mail, error) {
 	if err := c.end(); err != nil {
 		return nil, unsendable(err)
 	}
-	m.highContent = c.high
+	m.highContent, m.octets, m.unended = c.high, c.n, c.line > 0
 	return m, nil
 }
 

@@ -24,6 +24,9 @@ type Config struct {
 	// Configured says that it is our own configuration that names the servers:
 	// if none of them can be used that is our mistake, logged, and temporary.
 	Configured bool
+	// LMTP is the protocol of local delivery instead of SMTP (RFC 2033): LHLO,
+	// and after the content one reply for each recipient.
+	LMTP bool
 	// Login authenticates every connection; nil does not.
 	Login *Login
 	// TLS has the roots of certificates that are to be verified; nil is those
@@ -47,6 +50,14 @@ type Config struct {
 	Metrics     prometheus.Registerer
 }
 
+// hello is the command that begins a session.
+func (c *Config) hello() string {
+	if c.LMTP {
+		return "LHLO"
+	}
+	return "EHLO"
+}
+
 // A Pool opens connections, keeps them for a while when they are not used,
 // and delivers over them. It has goroutines of its own only for connections
 // that are idle or being closed; [Pool.Stop] joins them.
@@ -56,6 +67,7 @@ type Pool struct {
 	log            *zap.Logger
 	opened, reused prometheus.Counter
 	shunned        shunned
+	unchunked      unchunked
 	unasked        sync.Once // says that a server does not want our certificate
 
 	mu      sync.Mutex

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	C= RSET         expect exactly this line
 //	READ 100        read so many octets
 //	CONTENT         read content up to the final dot and keep it
+//	BDAT 17         expect BDAT 17 LAST, read so many octets and keep them
 //	TLS             do the server side of a handshake
 //	CALL            call the function of the test
 //	HANG            read until the client closes the connection
@@ -117,6 +118,8 @@ func (s *server) play(c net.Conn, sc script) {
 			err = s.expect(r, verb, arg)
 		case "CONTENT":
 			err = s.content(r)
+		case "BDAT":
+			err = s.chunk(r, arg)
 		case "TLS":
 			tc := tls.Server(c, s.config())
 			if err = tc.Handshake(); err != nil {
@@ -202,6 +205,22 @@ func (s *server) content(r *bufio.Reader) error {
 		}
 		b.WriteString(line)
 	}
+}
+
+func (s *server) chunk(r *bufio.Reader, octets string) error {
+	if err := s.expect(r, "C=", "BDAT "+octets+" LAST"); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(octets)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, n)
+	_, err = io.ReadFull(r, b)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.contents = append(s.contents, string(b))
+	return err
 }
 
 // target is the server as a target without TLS.

@@ -2,6 +2,7 @@ package smtpconn
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -128,18 +129,25 @@ func TestSMTPSinkContent(t *testing.T) {
 	}
 }
 
-// BenchmarkDeliver is messages of 10 KB over kept connections to a sink in
-// the same process.
+// BenchmarkDeliver is messages of 10 KB and 1 MB over kept connections to a
+// sink in the same process, by DATA and by BDAT.
 func BenchmarkDeliver(b *testing.B) {
+	for _, kb := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("%dKB/DATA", kb), func(b *testing.B) { benchmarkDeliver(b, kb) })
+		b.Run(fmt.Sprintf("%dKB/BDAT", kb), func(b *testing.B) { benchmarkDeliver(b, kb, "CHUNKING") })
+	}
+}
+
+func benchmarkDeliver(b *testing.B, kb int, extensions ...string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	go fastSink(l)
+	go fastSink(l, extensions...)
 	defer func() { _ = l.Close() }()
 	p := NewPool(Config{Hello: "client.test"})
 	target := Target{Name: "sink.test", Addr: netip.MustParseAddrPort(l.Addr().String()), TLS: TLSNone}
-	msg := message("Subject: x\r\n", "\r\n"+strings.Repeat(strings.Repeat("x", 76)+"\r\n", 128))
+	msg := message("Subject: x\r\n", "\r\n"+strings.Repeat(strings.Repeat("x", 76)+"\r\n", kb*13))
 	env := envelope("one@b.test")
 	b.SetBytes(msg.Size())
 	b.ReportAllocs()

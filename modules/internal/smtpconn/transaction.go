@@ -86,6 +86,7 @@ type transaction struct {
 	accepted []int // RCPT was accepted
 	refused  []int // RCPT was refused
 	excess   []int // of refused: too many for one transaction
+	judged   int   // how many of accepted have their reply to the content (LMTP)
 	data     reply
 	taken    bool // the server has taken responsibility for the content
 }
@@ -95,7 +96,10 @@ type transaction struct {
 func (t *transaction) run(ctx context.Context) error {
 	c := t.c
 	c.transactions++
-	if err := c.exchange(ctx, t.commands()); err != nil {
+	if c.chunks() {
+		return t.chunked(ctx)
+	}
+	if err := c.exchange(ctx, append(t.commands(), t.dataCommand())); err != nil {
 		return err
 	}
 	if t.data.code == 354 {
@@ -107,7 +111,7 @@ func (t *transaction) run(ctx context.Context) error {
 	return nil
 }
 
-// commands is everything before the content. Commands that make no sense any
+// commands is everything before DATA or BDAT. Commands that make no sense any
 // more when their turn comes are left out; those that are in the same group
 // with their cause are not, and the server refuses them.
 func (t *transaction) commands() []command {
@@ -125,11 +129,15 @@ func (t *transaction) commands() []command {
 			done: func(r reply) { t.rcptReply(i, r) },
 		})
 	}
-	return append(cmds, command{
+	return cmds
+}
+
+func (t *transaction) dataCommand() command {
+	return command{
 		at: stageData, line: "DATA",
 		skip: func() bool { return t.known() && len(t.accepted) == 0 && t.complete() },
 		done: func(r reply) { t.data = r },
-	})
+	}
 }
 
 // known says that the reply to MAIL is there.
@@ -176,8 +184,9 @@ func (t *transaction) tooMany(r reply) bool {
 // open are the recipients whose fate depends on the content.
 func (t *transaction) open() []int {
 	var open []int
+	judged := t.accepted[:t.judged]
 	for _, i := range t.todo {
-		if !slices.Contains(t.refused, i) {
+		if !slices.Contains(t.refused, i) && !slices.Contains(judged, i) {
 			open = append(open, i)
 		}
 	}
@@ -213,17 +222,58 @@ func (t *transaction) content(ctx context.Context) error {
 	if err := c.w.Flush(); err != nil {
 		return c.inDoubt(ctx, err)
 	}
+	return t.verdict(ctx)
+}
+
+// verdict reads what the server says to the content, and gives it to the
+// recipients that it has accepted.
+func (t *transaction) verdict(ctx context.Context) error {
+	c := t.c
+	if c.pool.cfg.LMTP {
+		return t.verdicts(ctx)
+	}
 	r, err := c.read(ctx, stageFinal)
 	if err != nil {
 		return c.inDoubt(ctx, err)
 	}
-	c.dirty = false
-	t.taken = r.class() == 2
+	t.judge(t.accepted, r)
+	return t.judgedAll()
+}
+
+// verdicts reads one reply for each recipient that was accepted, in their
+// order (RFC 2033, section 4.2).
+func (t *transaction) verdicts(ctx context.Context) error {
+	c := t.c
+	if len(t.accepted) == 0 {
+		c.broken = true // no reply is due, and DATA should have been refused
+	}
+	for t.judged < len(t.accepted) {
+		r, err := c.read(ctx, stageFinal)
+		if err != nil {
+			return c.inDoubt(ctx, err)
+		}
+		t.judge(t.accepted[t.judged:t.judged+1], r)
+		t.judged++
+	}
+	return t.judgedAll()
+}
+
+// judge gives the reply to the content to recipients.
+func (t *transaction) judge(to []int, r reply) {
+	c := t.c
+	taken := r.class() == 2
+	t.taken = t.taken || taken
 	o := c.said(r, stageFinal)
-	o.Notifies = t.taken && c.ext.dsn
-	t.give(t.accepted, o)
-	if c.r.Buffered() > 0 {
-		c.broken = true // what was said twice cannot be trusted again
+	o.Notifies = taken && c.ext.dsn
+	o.Final = taken && c.pool.cfg.LMTP
+	t.give(to, o)
+}
+
+// judgedAll ends the transaction when the server has said all that it had to.
+func (t *transaction) judgedAll() error {
+	t.c.dirty = false
+	if t.c.r.Buffered() > 0 {
+		t.c.broken = true // what was said twice cannot be trusted again
 	}
 	return nil
 }
