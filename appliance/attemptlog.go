@@ -34,7 +34,7 @@ type Try struct {
 type AttemptOutcome struct {
 	Relay      string // name of the relay, "" if it did not get so far
 	Recipients []int  // indexes into Delivery.Recipients
-	Result     Result // Midway and Notifies are not remembered
+	Result     Result // what matters for the attempt alone is not remembered
 }
 
 // The bounds of the memory. Those of one attempt keep it within maxMemory.
@@ -44,7 +44,8 @@ const (
 	maxTries    = 6       // of one attempt
 	maxOutcomes = 6       // of one attempt
 	maxDialogue = 4 << 10 // octets, of one attempt
-	maxWords    = 256     // octets of a text or a cause
+	maxText     = 400     // octets of a reply
+	maxCause    = 200     // octets
 	maxName     = 128     // octets of a host name, a peer, a TLS text
 )
 
@@ -89,7 +90,7 @@ func (a Attempt) trimmed() Attempt {
 	for i := range a.Outcomes {
 		r := &a.Outcomes[i].Result
 		r.Host, r.Peer, r.TLS = cut(r.Host, maxName), cut(r.Peer, maxName), cut(r.TLS, maxName)
-		r.Midway, r.Notifies = false, false
+		r.Midway, r.Notifies, r.Final = false, false, false
 		r.Reply = r.Reply.remembered()
 	}
 	return a
@@ -129,9 +130,9 @@ func (r *Reply) size() int {
 
 // remembered is r as a store gives it back: its cause is a text.
 func (r Reply) remembered() Reply {
-	r.Text = cut(r.Text, maxWords)
+	r.Text = cut(r.Text, maxText)
 	if r.Err != nil {
-		r.Err = Cause(cut(r.Err.Error(), maxWords))
+		r.Err = Cause(cut(r.Err.Error(), maxCause))
 	}
 	return r
 }

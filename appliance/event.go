@@ -27,6 +27,7 @@ type Event struct {
 	Host       string        // next hop
 	Peer       string
 	TLS        string
+	Class      Class // what a reply of a next hop is about
 }
 
 // EventKind is what happened.

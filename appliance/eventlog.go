@@ -47,6 +47,7 @@ func (l *eventLog) Emit(e Event) {
 	f.text("host", e.Host)
 	f.text("peer", e.Peer)
 	f.text("tls", e.TLS)
+	f.text("class", string(e.Class))
 	f.number("attempt", int64(e.Attempt))
 	if e.Age > 0 {
 		f = append(f, zap.Duration("age", e.Age.Round(time.Millisecond)))

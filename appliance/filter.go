@@ -13,6 +13,10 @@ func (f *Filter) Match(e *Entry, d *Delivery) bool {
 		(f.Sender == "" || matchMailbox(f.Sender, e.Envelope.From)) &&
 		(f.Destination == "" || f.Destination == d.Destination) &&
 		(f.Held == nil || *f.Held == d.Held) &&
+		(f.Before.IsZero() || e.Received.Before(f.Before)) &&
+		(f.Class == "" || slices.ContainsFunc(d.Recipients, func(r RecipientState) bool {
+			return r.Status == Waiting && r.Last.Class == f.Class
+		})) &&
 		(f.Recipient == "" || slices.ContainsFunc(d.Recipients, func(r RecipientState) bool {
 			return matchMailbox(f.Recipient, r.Mailbox)
 		}))
@@ -32,6 +36,20 @@ func matchMailbox(pattern string, m Mailbox) bool {
 		return strings.EqualFold(p.Local, m.Local) && p.Domain == m.Domain
 	}
 	return pattern == m.String()
+}
+
+// Concerns says whether the change would change anything about a delivery.
+// What is held is not to be retried: it would wait all the same.
+func (c Change) Concerns(d *Delivery) bool {
+	switch c {
+	case ChangeRetry, ChangeHold:
+		return !d.Held
+	case ChangeRelease:
+		return d.Held
+	case ChangeBounce:
+		return !d.Expire
+	}
+	return true
 }
 
 // Apply does the change to a delivery; now is when it becomes due. A delivery

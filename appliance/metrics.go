@@ -12,8 +12,8 @@ import (
 
 // eventMetrics counts events.
 type eventMetrics struct {
-	accepted, refused, authFailed, outcomes, signed *prometheus.CounterVec
-	age                                             *prometheus.HistogramVec
+	accepted, refused, authFailed, outcomes, failures, signed *prometheus.CounterVec
+	age                                                       *prometheus.HistogramVec
 }
 
 func newEventMetrics(r prometheus.Registerer) *eventMetrics {
@@ -27,6 +27,7 @@ func newEventMetrics(r prometheus.Registerer) *eventMetrics {
 		refused:    counter("commands_refused_total", "MAIL, RCPT and DATA commands answered 4yz or 5yz.", "listener", "code"),
 		authFailed: counter("auth_failures_total", "AUTH commands answered 4yz or 5yz.", "listener"),
 		outcomes:   counter("recipients_total", "Outcomes of delivery attempts, by recipient.", "relay", "result"),
+		failures:   counter("recipient_failures_total", "Delivery attempts that failed, by recipient and by what the reply is about.", "relay", "class"),
 		signed:     counter("dkim_signed_total", "Messages signed, by signing domain.", "domain"),
 		age: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "waxwing_delivery_age_seconds",
@@ -56,6 +57,9 @@ func (m *eventMetrics) Emit(e Event) {
 		fallthrough
 	case EventDeferred, EventBounced, EventDropped:
 		m.outcomes.WithLabelValues(e.Relay, string(e.Kind)).Inc()
+		if e.Class != "" {
+			m.failures.WithLabelValues(e.Relay, string(e.Class)).Inc()
+		}
 	}
 }
 

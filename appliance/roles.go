@@ -132,6 +132,9 @@ type Result struct {
 	Host   string // the next hop's name (RFC 3464, section 2.3.5), "" if none was reached
 	Peer   string // its address and port, "" if none was reached
 	TLS    string // "TLS 1.3, verified", "" in plain text
+	// Class is what the reply is about. A relay leaves it empty: the queue
+	// finds it by the rules of [QueueSettings].
+	Class Class
 	// Midway says that the next hop was lost after it had begun to answer for
 	// this message: it is there, and other messages may fare better. Like
 	// Notifies it matters for the attempt alone.

@@ -98,6 +98,10 @@ type QueueSettings struct {
 	Concurrency int `hcl:"concurrency,optional"`
 	// Deliveries at a time to one destination. Default 20.
 	DestinationConcurrency int `hcl:"destination_concurrency,optional"`
+	// The rules by which replies of other servers are told apart, as
+	// file("/etc/waxwing/classes.txt"), instead of those that come with
+	// Waxwing: a line for each class, code and words.
+	Classes ClassRules `hcl:"classes,optional"`
 }
 
 // The modes.

@@ -48,7 +48,7 @@ type Store interface {
 	// their attempts if f.Attempts asks for them.
 	Query(ctx context.Context, f Filter) iter.Seq2[Entry, error]
 	// Change does one thing to every matching delivery that is not leased and
-	// returns how many it changed.
+	// that it is for ([Change.Concerns]), and returns how many it changed.
 	Change(ctx context.Context, f Filter, c Change) (int, error)
 	Values() Values
 }
@@ -182,7 +182,9 @@ type Filter struct {
 	Recipient   string // mailbox, or "@domain"
 	Destination string
 	Held        *bool
-	Limit       int // at most so many messages; 0 is all
+	Before      time.Time // received before that; zero is any time
+	Class       Class     // of the last attempt of a recipient that waits
+	Limit       int       // at most so many messages; 0 is all
 
 	Attempts bool // selects nothing, but asks Query for EntryDelivery.Attempts
 }
@@ -210,9 +212,9 @@ type Change int
 
 // The changes.
 const (
-	ChangeRetry   Change = iota // due now
+	ChangeRetry   Change = iota // due now, unless held
 	ChangeHold                  // never due until released
-	ChangeRelease               // due now, no longer held
+	ChangeRelease               // due now, no longer held, if it was
 	ChangeDrop                  // remove, without a report
 	ChangeBounce                // due now, and to be bounced without an attempt
 )

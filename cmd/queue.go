@@ -1,10 +1,7 @@
 package cmd
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +15,7 @@ func (p *program) queueCommand() *cobra.Command {
 		Use:   "queue",
 		Short: "look into the queue and change what is in it",
 	},
-		p.queueListCommand(), p.queueShowCommand(),
+		p.queueListCommand(), p.queueSummaryCommand(), p.queueShowCommand(),
 		p.changeCommand(queueChange{name: "retry", short: "attempt deliveries now"}),
 		p.changeCommand(queueChange{name: "hold", short: "keep deliveries until they are released"}),
 		p.changeCommand(queueChange{name: "release", short: "let held deliveries go on"}),
@@ -31,6 +28,8 @@ func (p *program) queueCommand() *cobra.Command {
 type filterFlags struct {
 	filter admin.Filter
 	ids    []string
+	domain string
+	class  string
 	held   bool
 }
 
@@ -38,12 +37,15 @@ func (f *filterFlags) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.ids, "id", nil, "messages with these `ids`")
 	c.Flags().StringVar(&f.filter.Sender, "sender", "", "`mailbox` or @domain of the sender; <> is the null reverse-path")
 	c.Flags().StringVar(&f.filter.Recipient, "recipient", "", "`mailbox` or @domain of a recipient")
+	c.Flags().StringVar(&f.domain, "domain", "", "`domain` of a recipient")
 	c.Flags().StringVar(&f.filter.Destination, "destination", "", "`relay/next-hop`")
+	c.Flags().StringVar(&f.filter.Older, "older", "", "received longer ago than a `duration`, as 2d or 12h")
+	c.Flags().StringVar(&f.class, "class", "", "`class` of the last failure: greylist, reputation …")
 	c.Flags().BoolVar(&f.held, "held", false, "held deliveries only; --held=false is the others")
 }
 
 // selection is what the flags and the ids among the arguments say.
-func (f *filterFlags) selection(c *cobra.Command, args []string) admin.Filter {
+func (f *filterFlags) selection(c *cobra.Command, args []string) (admin.Filter, error) {
 	s := f.filter
 	for _, id := range append(f.ids, args...) {
 		s.IDs = append(s.IDs, appliance.QueueID(id))
@@ -51,20 +53,36 @@ func (f *filterFlags) selection(c *cobra.Command, args []string) admin.Filter {
 	if c.Flags().Changed("held") {
 		s.Held = &f.held
 	}
-	return s
+	s.Class = appliance.Class(f.class)
+	if f.domain == "" {
+		return s, nil
+	}
+	if s.Recipient != "" {
+		return s, usagef("--domain and --recipient both say who gets the mail: write one of them")
+	}
+	s.Recipient = "@" + f.domain
+	return s, nil
 }
 
 func (p *program) queueListCommand() *cobra.Command {
 	var f filterFlags
+	var count bool
 	c := &cobra.Command{
 		Use:   "list [ID…]",
 		Short: "list messages in the queue, oldest first",
 		RunE: func(c *cobra.Command, args []string) error {
+			want, err := f.selection(c, args)
+			if err != nil {
+				return err
+			}
 			client, err := p.client()
 			if err != nil {
 				return err
 			}
-			page, err := client.Queue(c.Context(), f.selection(c, args))
+			if count {
+				return p.countQueue(c.Context(), client, want)
+			}
+			page, err := client.Queue(c.Context(), want)
 			if err != nil {
 				return err
 			}
@@ -76,6 +94,7 @@ func (p *program) queueListCommand() *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().IntVar(&f.filter.Limit, "limit", 100, "at most so many messages")
+	c.Flags().BoolVar(&count, "count", false, "only say how many there are")
 	p.adminFlags(c)
 	p.jsonFlag(c)
 	return c
@@ -133,60 +152,6 @@ func next(d admin.QueuedDelivery) string {
 	return clock(d.Due)
 }
 
-func (p *program) queueShowCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "show ID",
-		Short: "show a message in the queue and what became of each recipient so far",
-		Args:  oneID,
-		RunE: func(c *cobra.Command, args []string) error {
-			client, err := p.client()
-			if err != nil {
-				return err
-			}
-			m, err := client.Queued(c.Context(), appliance.QueueID(args[0]))
-			if err != nil {
-				return err
-			}
-			if p.json {
-				return writeJSON(p.out, m)
-			}
-			return p.showMessage(m)
-		},
-	}
-	p.adminFlags(c)
-	p.jsonFlag(c)
-	return c
-}
-
-func (p *program) showMessage(m admin.QueuedMessage) error {
-	t := new(table)
-	t.add("id", string(m.ID))
-	t.add("received", clock(m.Received)+", "+ago(time.Since(m.Received)))
-	t.add("from", m.From.Path())
-	t.add("size", fmt.Sprint(m.Size))
-	t.add("pipeline", m.Origin.Pipeline)
-	optional(t, "listener", m.Origin.Listener)
-	optional(t, "user", m.Origin.User)
-	optional(t, "client", m.Origin.Client)
-	optional(t, "signed by", strings.Join(m.Origin.SignedBy, ", "))
-	for _, d := range m.Deliveries {
-		t.add("")
-		t.add("destination", d.Destination)
-		t.add("state", fmt.Sprintf("%s, %s so far", d.State, number(d.Attempts, "attempt", "attempts")))
-		if d.State == "waiting" {
-			t.add("next", clock(d.Due)+", "+ahead(time.Until(d.Due)))
-		}
-		for _, r := range d.Recipients {
-			t.add("recipient", r.To.Path()+" "+r.Status)
-			optional(t, "  reply", lastOf(r))
-			optional(t, "  cause", r.Cause)
-			optional(t, "  host", strings.TrimSpace(r.Host+" "+r.Peer))
-			optional(t, "  tls", r.TLS)
-		}
-	}
-	return t.write(p.out)
-}
-
 // ahead and ago write how far away a time is, to the second.
 func ahead(d time.Duration) string {
 	if d = d.Round(time.Second); d <= 0 {
@@ -197,68 +162,4 @@ func ahead(d time.Duration) string {
 
 func ago(d time.Duration) string {
 	return appliance.FormatDuration(max(0, d.Round(time.Second))) + " ago"
-}
-
-func optional(t *table, name, value string) {
-	if value != "" {
-		t.add(name, value)
-	}
-}
-
-func lastOf(r admin.QueuedRecipient) string {
-	if r.Last == nil {
-		return ""
-	}
-	return clock(r.When) + " " + r.Last.String()
-}
-
-// A queueChange is what is done to deliveries.
-type queueChange struct {
-	name, short string
-	final       bool // it cannot be taken back: it wants a selection, or --yes
-}
-
-// changeCommand is one of the commands that change deliveries.
-func (p *program) changeCommand(q queueChange) *cobra.Command {
-	var f filterFlags
-	var yes bool
-	c := &cobra.Command{
-		Use:   q.name + " [ID…]",
-		Short: q.short,
-		Long: "queue " + q.name + ": " + q.short + ". IDs and flags select; all that are given must match. " +
-			"A delivery that is being attempted at this moment is left alone.",
-		RunE: func(c *cobra.Command, args []string) error {
-			want := admin.ChangeRequest{Filter: f.selection(c, args), Change: q.name, All: yes}
-			if q.final && want.Filter.IsZero() && !yes {
-				return usagef("queue %s without a selection concerns the whole queue: select with an ID, --sender, --recipient or --destination, or confirm with --yes", q.name)
-			}
-			return p.change(c.Context(), want)
-		},
-	}
-	f.add(c)
-	if q.final {
-		c.Flags().BoolVar(&yes, "yes", false, "do it to the whole queue")
-	}
-	p.adminFlags(c)
-	p.jsonFlag(c)
-	return c
-}
-
-func (p *program) change(ctx context.Context, want admin.ChangeRequest) error {
-	client, err := p.client()
-	if err != nil {
-		return err
-	}
-	done, err := client.Change(ctx, want)
-	if err != nil {
-		return err
-	}
-	if p.json {
-		return writeJSON(p.out, done)
-	}
-	fmt.Fprintf(p.out, "%s: %s\n", want.Change, number(done.Deliveries, "delivery", "deliveries"))
-	if done.Deliveries == 0 && !want.Filter.IsZero() {
-		return errors.New("nothing in the queue matches, or it is being attempted at this moment")
-	}
-	return nil
 }

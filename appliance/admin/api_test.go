@@ -156,7 +156,7 @@ func TestQueue(t *testing.T) {
 	want := admin.QueuedMessage{
 		ID: "one", Received: when, From: from, Size: 42, Origin: appliance.Origin{Pipeline: "outgoing", User: "app"},
 		Deliveries: []admin.QueuedDelivery{{
-			Destination: "out/example.org", State: "active", Due: when, Attempts: 2,
+			Destination: "out/example.org", State: "active", Due: when, Attempts: 2, GivesUp: when.Add(5 * 24 * time.Hour),
 			Recipients: []admin.QueuedRecipient{{
 				To: to, Status: "waiting", Last: &admin.Reply{Code: 451, Status: "4.4.3", Text: "Try later"},
 				Cause: errSick.Error(), Host: "mx.example.org", When: when,
@@ -176,7 +176,7 @@ func second[T any](_ T, err error) error { return err }
 
 func TestQueueRefusesFilters(t *testing.T) {
 	h := open(t, "unix")
-	for _, q := range []string{"?limit=0", "?limit=x", "?limit=10001", "?held=maybe", "?sendr=x"} {
+	for _, q := range []string{"?limit=0", "?limit=x", "?limit=10001", "?held=maybe", "?sendr=x", "?older=long", "?class=bad", "/summary?by=colour", "/summary?sendr=x"} {
 		if got := h.request(t, raw("GET /v1/queue"+q, "", "")); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 			t.Errorf("%s: %.200s", q, got)
 		}
@@ -186,12 +186,12 @@ func TestQueueRefusesFilters(t *testing.T) {
 func TestChange(t *testing.T) {
 	h := open(t, "unix")
 	held := true
-	f := admin.Filter{IDs: []appliance.QueueID{"one"}, Sender: "@example.com", Recipient: "b@example.org", Destination: "out/x", Held: &held}
+	f := admin.Filter{Class: appliance.ClassDNS, IDs: []appliance.QueueID{"one"}, Sender: "@example.com", Recipient: "b@example.org", Destination: "out/x", Held: &held}
 	done, err := h.client.Change(t.Context(), admin.ChangeRequest{Filter: f, Change: "retry"})
 	if err != nil || done.Deliveries != 3 {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	want := appliance.Filter{IDs: f.IDs, Sender: f.Sender, Recipient: f.Recipient, Destination: f.Destination, Held: &held}
+	want := appliance.Filter{Class: f.Class, IDs: f.IDs, Sender: f.Sender, Recipient: f.Recipient, Destination: f.Destination, Held: &held}
 	if diff := cmp.Diff([]appliance.Filter{want}, h.engine.changed); diff != "" {
 		t.Error(diff)
 	}

@@ -95,6 +95,13 @@ func (c *Client) Queued(ctx context.Context, id appliance.QueueID) (m QueuedMess
 	return m, c.get(ctx, "/v1/queue/"+url.PathEscape(string(id)), nil, &m)
 }
 
+// Summary counts what a filter selects, by one of [SummaryKeys].
+func (c *Client) Summary(ctx context.Context, f Filter, by string) (sum QueueSummary, err error) {
+	q := f.query()
+	q.Set("by", by)
+	return sum, c.get(ctx, "/v1/queue/summary", q, &sum)
+}
+
 // Change does something to queued deliveries.
 func (c *Client) Change(ctx context.Context, want ChangeRequest) (done Changed, err error) {
 	return done, c.post(ctx, "/v1/queue/change", want, &done)

@@ -24,8 +24,9 @@
 //	GET  /v1/posture           appliance.Posture: what the server does for whom
 //	POST /v1/reload            ReloadRequest → Reloaded
 //	POST /v1/stop              202; the server drains and ends
-//	GET  /v1/queue             QueuePage; id, sender, recipient, destination, held and limit select
-//	GET  /v1/queue/{id}        QueuedMessage
+//	GET  /v1/queue             QueuePage; id, sender, recipient, destination, held, older, class and limit select
+//	GET  /v1/queue/summary     QueueSummary; by is one of SummaryKeys, and the same select
+//	GET  /v1/queue/{id}        QueuedMessage, with what is remembered of its attempts
 //	POST /v1/queue/change      ChangeRequest → Changed
 //	GET  /v1/tls               CertificatePage
 //	POST /v1/tls/renew         RenewRequest → CertificatePage

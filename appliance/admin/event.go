@@ -31,6 +31,7 @@ type Event struct {
 	Host       string              `json:"host,omitempty"`
 	Peer       string              `json:"peer,omitempty"`
 	TLS        string              `json:"tls,omitempty"`
+	Class      appliance.Class     `json:"class,omitempty"`
 }
 
 func wireEvent(e appliance.Event) Event {
@@ -38,7 +39,7 @@ func wireEvent(e appliance.Event) Event {
 		Kind: e.Kind, Time: e.Time, ID: e.ID, Session: e.Session, Pipeline: e.Pipeline,
 		Listener: e.Listener, Relay: e.Relay, User: e.User, Client: e.Client, From: e.From,
 		Recipients: e.Recipients, Size: e.Size, SignedBy: e.SignedBy, Reply: wireReply(e.Reply),
-		Attempt: e.Attempt, Next: e.Next, Age: e.Age.Seconds(), Host: e.Host, Peer: e.Peer, TLS: e.TLS,
+		Attempt: e.Attempt, Next: e.Next, Age: e.Age.Seconds(), Host: e.Host, Peer: e.Peer, TLS: e.TLS, Class: e.Class,
 	}
 	if !e.To.IsNull() {
 		w.To = &e.To

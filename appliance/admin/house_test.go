@@ -190,6 +190,12 @@ func (s *fakeStore) Query(_ context.Context, f appliance.Filter) iter.Seq2[appli
 				continue
 			}
 			n++
+			if !f.Attempts {
+				e.Deliveries = slices.Clone(e.Deliveries)
+				for i := range e.Deliveries {
+					e.Deliveries[i].Attempts = nil
+				}
+			}
 			if !yield(e, nil) {
 				return
 			}

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -23,7 +25,7 @@ func (s *Server) queue(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.list(r.Context(), f)
+	page, err := s.list(r.Context(), f.core(time.Now()))
 	if err != nil {
 		return err
 	}
@@ -31,11 +33,12 @@ func (s *Server) queue(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) list(ctx context.Context, f Filter) (QueuePage, error) {
+func (s *Server) list(ctx context.Context, f appliance.Filter) (QueuePage, error) {
 	page := QueuePage{Messages: []QueuedMessage{}}
+	lifetime := s.opts.Appliance.Graph().Settings.Queue.Lifetime
 	limit := f.Limit
 	f.Limit++ // one more tells whether there are more
-	for e, err := range s.opts.Appliance.Store().Query(ctx, f.core()) {
+	for e, err := range s.opts.Appliance.Store().Query(ctx, f) {
 		if err != nil {
 			return page, err
 		}
@@ -43,14 +46,14 @@ func (s *Server) list(ctx context.Context, f Filter) (QueuePage, error) {
 			page.More = true
 			break
 		}
-		page.Messages = append(page.Messages, wireMessage(e))
+		page.Messages = append(page.Messages, wireMessage(e, lifetime))
 	}
 	return page, nil
 }
 
 func (s *Server) queued(w http.ResponseWriter, r *http.Request) error {
 	id := appliance.QueueID(r.PathValue("id"))
-	page, err := s.list(r.Context(), Filter{IDs: []appliance.QueueID{id}, Limit: 1})
+	page, err := s.list(r.Context(), appliance.Filter{IDs: []appliance.QueueID{id}, Limit: 1, Attempts: true})
 	if err != nil {
 		return err
 	}
@@ -61,15 +64,17 @@ func (s *Server) queued(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+var filterNames = []string{"id", "sender", "recipient", "destination", "held", "older", "class", "limit"}
+
 // filterOf reads a filter from a query.
 func filterOf(q url.Values) (Filter, error) {
 	f := Filter{
 		Sender: q.Get("sender"), Recipient: q.Get("recipient"), Destination: q.Get("destination"),
-		Limit: defaultPage,
+		Older: q.Get("older"), Class: appliance.Class(q.Get("class")), Limit: defaultPage,
 	}
 	for _, name := range slices.Sorted(maps.Keys(q)) {
-		if !slices.Contains([]string{"id", "sender", "recipient", "destination", "held", "limit"}, name) {
-			return f, badRequest("there is no filter %q; use id, sender, recipient, destination, held or limit", name)
+		if !slices.Contains(filterNames, name) {
+			return f, badRequest("there is no filter %q; use %s", name, strings.Join(filterNames, ", "))
 		}
 	}
 	for _, id := range q["id"] {
@@ -98,7 +103,9 @@ func (f Filter) query() url.Values {
 	for _, id := range f.IDs {
 		q.Add("id", string(id))
 	}
-	for name, value := range map[string]string{"sender": f.Sender, "recipient": f.Recipient, "destination": f.Destination} {
+	for name, value := range map[string]string{
+		"sender": f.Sender, "recipient": f.Recipient, "destination": f.Destination, "older": f.Older, "class": string(f.Class),
+	} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -116,7 +123,24 @@ func checkFilter(f Filter) error {
 	if len(f.IDs) > maxIDs {
 		return badRequest("%d ids; at most %d can be named at a time", len(f.IDs), maxIDs)
 	}
+	if f.Class != "" && !f.Class.IsValid() {
+		return badRequest("there is no class %q; the classes are %s", f.Class, classNames())
+	}
+	if f.Older == "" {
+		return nil
+	}
+	if _, err := appliance.ParseDuration(f.Older); err != nil {
+		return badRequest("older is %v", err)
+	}
 	return nil
+}
+
+func classNames() string {
+	var all []string
+	for _, c := range appliance.Classes() {
+		all = append(all, string(c))
+	}
+	return strings.Join(all, ", ")
 }
 
 func (s *Server) change(w http.ResponseWriter, r *http.Request) error {
@@ -135,10 +159,55 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	want.Filter.Limit = 0
-	n, err := s.opts.Appliance.Engine().Change(r.Context(), want.Filter.core(), c)
+	f := want.Filter.core(time.Now())
+	if want.DryRun {
+		done, err := s.wouldChange(r.Context(), f, c)
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, done)
+		return nil
+	}
+	n, err := s.opts.Appliance.Engine().Change(r.Context(), f, c)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, Changed{n})
+	writeJSON(w, http.StatusOK, Changed{Deliveries: n})
 	return nil
+}
+
+// wouldChange counts what a change would change at this moment.
+func (s *Server) wouldChange(ctx context.Context, f appliance.Filter, c appliance.Change) (Changed, error) {
+	done := Changed{DryRun: true}
+	for e, err := range s.opts.Appliance.Store().Query(ctx, f) {
+		if err != nil {
+			return done, err
+		}
+		before := done.Deliveries
+		for i := range e.Deliveries {
+			d := &e.Deliveries[i]
+			switch {
+			case !c.Concerns(&d.Delivery):
+			case d.Leased:
+				done.Busy++
+			default:
+				done.Deliveries++
+				done.Recipients += waiting(&d.Delivery)
+			}
+		}
+		if done.Deliveries > before {
+			done.Messages++
+		}
+	}
+	return done, nil
+}
+
+// waiting counts the recipients that wait.
+func waiting(d *appliance.Delivery) (n int) {
+	for i := range d.Recipients {
+		if d.Recipients[i].Status == appliance.Waiting {
+			n++
+		}
+	}
+	return n
 }

@@ -21,6 +21,7 @@ func (s *Server) api() []route {
 		{pattern: "/v1/reload", method: http.MethodPost, accepts: typeJSON, handle: s.reload},
 		{pattern: "/v1/stop", method: http.MethodPost, accepts: typeJSON, handle: s.stop},
 		{pattern: "/v1/queue", method: http.MethodGet, handle: s.working(s.queue)},
+		{pattern: "/v1/queue/summary", method: http.MethodGet, handle: s.working(s.summary)},
 		{pattern: "/v1/queue/{id}", method: http.MethodGet, handle: s.working(s.queued)},
 		{pattern: "/v1/queue/change", method: http.MethodPost, accepts: typeJSON, handle: s.working(s.change)},
 		{pattern: "/v1/tls", method: http.MethodGet, handle: s.working(s.certificates)},

@@ -53,6 +53,7 @@ func RunStore(t *testing.T, c StoreCase) {
 		{"a settle that is refused changes nothing", testSettleRefused},
 		{"filters", testFilters},
 		{"hold and release", testHold},
+		{"what is changed is counted", testConcerned},
 		{"drop and bounce", testDropBounce},
 		{"dropped while leased", testDroppedWhileLeased},
 		{"64 writers", testConcurrent},

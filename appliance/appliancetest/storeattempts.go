@@ -58,7 +58,7 @@ func anAttempt(now time.Time, n int) appliance.Attempt {
 		Outcomes: []appliance.AttemptOutcome{{
 			Relay: "internet", Recipients: []int{0, 1}, Result: appliance.Result{
 				Reply: *appliance.NewReply(450, 2, 0, "Greylisted\nLater"), Remote: true,
-				Host: "mx2.example.net", Peer: "192.0.2.2:25", TLS: "TLS 1.3, verified",
+				Host: "mx2.example.net", Peer: "192.0.2.2:25", TLS: "TLS 1.3, verified", Class: appliance.ClassGreylist,
 			},
 		}},
 	}

@@ -212,6 +212,11 @@ func testFilters(t *testing.T, b *storeBed) {
 	y.Envelope.From = appliance.Mailbox{}
 	z := b.message(b.delivery("c", "bob@example.net"))
 	z.Deliveries[0].Held = true
+	z.Received = b.now.Add(-48 * time.Hour)
+	y.Deliveries[0].Recipients[0].Last.Class = appliance.ClassGreylist
+	x.Deliveries[0].Recipients[0].Status = appliance.Failed
+	x.Deliveries[0].Recipients[0].Last.Class = appliance.ClassGreylist // and waits no more
+	x.Deliveries[0].Recipients = append(x.Deliveries[0].Recipients, b.delivery("", "eve@example.net").Recipients...)
 	b.commit(x, y, z)
 	yes, no := true, false
 	for _, c := range []struct {
@@ -228,6 +233,9 @@ func testFilters(t *testing.T, b *storeBed) {
 		{"destination", appliance.Filter{Destination: "b"}, []appliance.QueueID{x.ID, y.ID}},
 		{"held", appliance.Filter{Held: &yes}, []appliance.QueueID{z.ID}},
 		{"not held", appliance.Filter{Held: &no}, []appliance.QueueID{x.ID, y.ID}},
+		{"age", appliance.Filter{Before: b.now.Add(-47 * time.Hour)}, []appliance.QueueID{z.ID}},
+		{"not as old as that", appliance.Filter{Before: b.now.Add(-49 * time.Hour)}, nil},
+		{"class", appliance.Filter{Class: appliance.ClassGreylist}, []appliance.QueueID{y.ID}},
 		{"both", appliance.Filter{Destination: "b", Sender: "<>"}, []appliance.QueueID{y.ID}},
 		{"nothing", appliance.Filter{Destination: "b", Held: &yes}, nil},
 	} {
@@ -244,7 +252,7 @@ func testHold(t *testing.T, b *storeBed) {
 	other := b.add("a", b.now)
 	b.change(1, appliance.Filter{IDs: []appliance.QueueID{k.ID}}, appliance.ChangeHold)
 	b.same("due", b.leaseOne("a").Key, other)
-	b.change(1, appliance.Filter{IDs: []appliance.QueueID{k.ID}}, appliance.ChangeRetry)
+	b.change(0, appliance.Filter{IDs: []appliance.QueueID{k.ID}}, appliance.ChangeRetry)
 	if l := b.lease("a", 5); len(l) > 0 {
 		t.Error("a held delivery was leased")
 	}
@@ -253,6 +261,23 @@ func testHold(t *testing.T, b *storeBed) {
 	released := b.lease("a", 5)
 	if !slices.ContainsFunc(released, func(l appliance.Leased) bool { return l.Key == k && !l.Delivery.Held }) {
 		t.Errorf("released, but not due: %+v", released)
+	}
+}
+
+// testConcerned: what is counted as changed has changed.
+func testConcerned(_ *testing.T, b *storeBed) {
+	b.add("a", b.now)
+	held := b.add("a", b.now)
+	b.change(1, appliance.Filter{IDs: []appliance.QueueID{held.ID}}, appliance.ChangeHold)
+	for _, step := range []struct {
+		c    appliance.Change
+		want int
+	}{
+		{appliance.ChangeRetry, 1}, {appliance.ChangeHold, 1}, {appliance.ChangeHold, 0}, {appliance.ChangeRetry, 0},
+		{appliance.ChangeRelease, 2}, {appliance.ChangeRelease, 0}, {appliance.ChangeBounce, 2}, {appliance.ChangeBounce, 0},
+		{appliance.ChangeDrop, 2}, {appliance.ChangeDrop, 0},
+	} {
+		b.change(step.want, appliance.Filter{}, step.c)
 	}
 }
 

@@ -20,7 +20,7 @@ func fullMessage(b *storeBed) appliance.Accepted {
 	d.Recipients[0].When = b.now.Add(-2 * time.Hour)
 	d.Recipients[0].Last = appliance.Result{
 		Reply:  *appliance.NewReply(451, 4, 1, "Come back later\nPlease"),
-		Remote: true, Host: "mx1.example.net", Peer: "192.0.2.1:25", TLS: "TLS 1.3, verified",
+		Remote: true, Host: "mx1.example.net", Peer: "192.0.2.1:25", TLS: "TLS 1.3, verified", Class: appliance.ClassConnection,
 	}
 	d.Recipients[1].Status = appliance.Delivered
 	m := b.messageWith("\r\n\x00\xff.\r\n", d, b.delivery("mx/example.com", "cy@example.com"))

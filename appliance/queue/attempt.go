@@ -316,6 +316,7 @@ func (a *attempt) guard(what string, call func() error) (err error) {
 // set gives a recipient its result.
 func (a *attempt) set(i int, relay string, r appliance.Result) {
 	to := &a.d.Recipients[i]
+	r.Class = a.settings.Classes.Classify(&r)
 	to.Last, to.When = r, a.e.now()
 	a.fates[i] = fate{relay: relay, tried: true}
 	switch {

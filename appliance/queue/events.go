@@ -29,8 +29,9 @@ func (a *attempt) emit(kind appliance.EventKind, i int) {
 	ev.To = to.Mailbox
 	ev.Relay = a.fates[i].relay
 	reply := to.Last.Reply
+	ev.Class = to.Last.Class
 	if a.fates[i].expired {
-		reply = *ended(errExpired, &reply)
+		reply, ev.Class = *ended(errExpired, &reply), appliance.ClassExpired
 	}
 	ev.Reply, ev.Host, ev.Peer, ev.TLS = &reply, to.Last.Host, to.Last.Peer, to.Last.TLS
 	if kind == appliance.EventDeferred {

@@ -54,8 +54,8 @@ func TestRemembered(t *testing.T) {
 		want := []*appliance.Attempt{{
 			Began: began, Took: 2 * time.Second, Number: 1, Tries: []appliance.Try{try},
 			Outcomes: []appliance.AttemptOutcome{
-				{Relay: "mx", Recipients: []int{0, 2}, Result: appliance.Result{Reply: *later, Remote: true}},
-				{Relay: "mx", Recipients: []int{1}, Result: appliance.Result{Reply: *full, Remote: true}},
+				{Relay: "mx", Recipients: []int{0, 2}, Result: appliance.Result{Reply: *later, Remote: true, Class: appliance.ClassGreylist}},
+				{Relay: "mx", Recipients: []int{1}, Result: appliance.Result{Reply: *full, Remote: true, Class: appliance.ClassMailboxFull}},
 			},
 		}}
 		if diff := cmp.Diff(want, diary.all); diff != "" {

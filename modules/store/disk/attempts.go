@@ -73,6 +73,7 @@ func (e *encoder) attempt(a *appliance.Attempt) {
 		e.text(o.Result.Host)
 		e.text(o.Result.Peer)
 		e.text(o.Result.TLS)
+		e.text(string(o.Result.Class))
 	}
 }
 
@@ -96,6 +97,7 @@ func (d *decoder) attempt() (a appliance.Attempt) {
 		o.Result.Host = d.text()
 		o.Result.Peer = d.text()
 		o.Result.TLS = d.text()
+		o.Result.Class = d.class()
 		a.Outcomes = append(a.Outcomes, o)
 	}
 	return a

@@ -20,7 +20,8 @@ import (
 // newest is written:
 //
 //	1  the first
-//	2  a delivery ends with what it remembers of its attempts
+//	2  results have their class, and a delivery ends with what it remembers of
+//	   its attempts
 const recordVersion = 2
 
 const (

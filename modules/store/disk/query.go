@@ -189,8 +189,8 @@ func (s *Store) change(ctx context.Context, chunk []appliance.Entry, f appliance
 	return len(step.keys), nil
 }
 
-// change does c to a delivery unless it is leased, gone, or does not match
-// any more. It takes a lease of its own, so that nobody works meanwhile on
+// change does c to a delivery unless it is leased, gone, not concerned, or does
+// not match any more. It takes a lease of its own, so that nobody works meanwhile on
 // what is about to change.
 func (p *step) change(e *appliance.Entry, k appliance.DeliveryKey, f appliance.Filter, c appliance.Change) error {
 	now := p.s.now()
@@ -201,7 +201,7 @@ func (p *step) change(e *appliance.Entry, k appliance.DeliveryKey, f appliance.F
 	if errors.Is(err, errDamaged) {
 		err = nil // it is set aside when its turn comes
 	}
-	if err != nil || stored == nil || !f.Match(e, &stored.Delivery) {
+	if err != nil || stored == nil || !f.Match(e, &stored.Delivery) || !c.Concerns(&stored.Delivery) {
 		p.s.leases.end(k)
 		return err
 	}

@@ -117,6 +117,9 @@ func decodeDelivery(key, record []byte) (r deliveryRecord, err error) {
 	r.Attempts = int(d.uint())
 	for n := d.count(); n > 0 && d.err == nil; n-- {
 		r.Recipients = append(r.Recipients, d.recipient())
+		if record[0] >= 2 {
+			r.Recipients[len(r.Recipients)-1].Last.Class = d.class()
+		}
 	}
 	if record[0] >= 2 {
 		r.attempts = d.bytes()
@@ -139,6 +142,18 @@ func (e *encoder) recipient(r *appliance.RecipientState) {
 	e.text(r.Last.Host)
 	e.text(r.Last.Peer)
 	e.text(r.Last.TLS)
+	e.text(string(r.Last.Class))
+}
+
+// class is one of those that there are, for which no memory is needed, or "".
+func (d *decoder) class() appliance.Class {
+	name := d.bytes()
+	for _, c := range appliance.Classes() {
+		if string(c) == string(name) {
+			return c
+		}
+	}
+	return ""
 }
 
 func (d *decoder) recipient() (r appliance.RecipientState) {

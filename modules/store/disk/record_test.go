@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func goldenAttempts() []appliance.Attempt {
 				Relay: "internet", Recipients: []int{0, 300},
 				Result: appliance.Result{
 					Reply: *appliance.NewReply(450, 2, 0, "Greylisted\nLater"), Remote: true,
-					Host: "mx2.example.net", Peer: "192.0.2.2:25", TLS: "TLS 1.3, verified",
+					Host: "mx2.example.net", Peer: "192.0.2.2:25", TLS: "TLS 1.3, verified", Class: appliance.ClassGreylist,
 				},
 			}},
 		},
@@ -89,6 +90,8 @@ func TestGoldenRecords(t *testing.T) {
 	const id = "01jd3m8zk6q0v9xwr5tn"
 	m, d := goldenMessage(), goldenDelivery()
 	remembers := d
+	remembers.Recipients = slices.Clone(d.Recipients)
+	remembers.Recipients[1].Last.Class = appliance.ClassRecipient
 	remembers.attempts = encodeAttempts(goldenAttempts())
 	messages, deliveries := messageKey(id), deliveryKey(appliance.DeliveryKey{ID: id, Part: 1})
 	unexported := cmp.AllowUnexported(messageRecord{}, deliveryRecord{}, bodyRef{})
@@ -134,11 +137,12 @@ func TestP20Upgrade(t *testing.T) {
 	msg, err := accepted(s, "01old", "body", "bob")
 	must(t, err)
 	must(t, s.Commit(t.Context(), msg))
-	// Version 1 wrote the same but for the attempts.
+	// Version 1 wrote the same but for the class of the only recipient and the
+	// attempts, which are an octet each.
 	key := deliveryKey(appliance.DeliveryKey{ID: "01old"})
 	record, err := s.get(key)
 	must(t, err)
-	old := record[:len(record)-checksumSize-1]
+	old := record[:len(record)-checksumSize-2]
 	old[0] = 1
 	must(t, s.db.Set(key, seal(key, old), nil))
 	must(t, s.Stop(t.Context()))

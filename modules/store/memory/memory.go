@@ -407,7 +407,7 @@ func (s *Store) Change(ctx context.Context, f appliance.Filter, c appliance.Chan
 	for i := range all {
 		for _, e := range all[i].Deliveries {
 			d := s.find(e.Key)
-			if d == nil || d.leased(now) || !f.Match(&all[i], &d.Delivery) {
+			if d == nil || d.leased(now) || !f.Match(&all[i], &d.Delivery) || !c.Concerns(&d.Delivery) {
 				continue
 			}
 			next := clone(d.Delivery)
