@@ -51,7 +51,7 @@ func NewClient(t *testing.T, dir, name string) Client {
 	return c
 }
 
-func write(t *testing.T, path, kind string, der []byte) {
+func write(t testing.TB, path, kind string, der []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
