@@ -13,15 +13,18 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/dane"
 )
 
 // A Target is one server to try and how. Connections are reused for equal
-// targets.
+// targets: one that was made under a policy is never used under another.
 type Target struct {
 	Name       string         // for messages to people, and for its certificate
 	Addr       netip.AddrPort // where it is
 	TLS        TLSMode
-	ServerName string // the name in its certificate, if that is not Name
+	ServerName string   // the name in its certificate, if that is not Name
+	Policy     Policy   // who demands TLS
+	DANE       dane.Set // what its certificate must be, for TLSDANE
 }
 
 // A conn is one connection to a target. It is used by one goroutine at a time.

@@ -12,13 +12,17 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/dane"
 )
 
 // handshake does the TLS handshake over the connection as it is.
 func (c *conn) handshake(ctx context.Context) error {
 	cfg := c.pool.tls.Clone()
 	cfg.ServerName = cmp.Or(c.target.ServerName, c.target.Name)
-	cfg.InsecureSkipVerify = !c.target.TLS.Verifies()
+	cfg.InsecureSkipVerify = !c.target.TLS.authorities()
+	if c.target.TLS == TLSDANE {
+		cfg.VerifyConnection = c.verifyDANE
+	}
 	if c.pool.cfg.ClientCertificate != nil {
 		cfg.GetClientCertificate = c.showCertificate
 	}
@@ -33,6 +37,7 @@ func (c *conn) handshake(ctx context.Context) error {
 	cs := tc.ConnectionState()
 	c.tls = &cs
 	c.log.note("TLS: " + appliance.DescribeTLS(&cs))
+	c.report(nil)
 	if c.pool.cfg.ClientCertificate != nil && c.pool.cfg.Configured && !c.asked {
 		c.pool.unasked.Do(func() {
 			c.pool.log.Warn("the server does not ask for our client certificate, which is therefore not shown", zap.String("host", c.target.Name))
@@ -81,7 +86,10 @@ func (c *conn) handshakeFailed(ctx context.Context, err error) *Failure {
 	c.log.note("TLS handshake failed: " + printable([]byte(err.Error())))
 	r := appliance.Replyf(451, 7, 5, "TLS with %s failed", c.target.Name)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		r = appliance.Replyf(451, 7, 5, "The certificate of %s is not valid for it", c.target.Name)
+		r = appliance.Replyf(451, 7, 5, "The certificate of %s is not valid for it%s%s", c.target.Name, problem(err), c.target.Policy.because())
+	}
+	if errors.Is(err, dane.ErrMismatch) {
+		r = appliance.Replyf(451, 7, 5, "The certificate of %s is not what its DANE records (TLSA) say", c.target.Name)
 	}
 	// An alert about a certificate is about that of the client.
 	if why, _ := alert(err); strings.Contains(why, "certificate") {
@@ -90,22 +98,23 @@ func (c *conn) handshakeFailed(ctx context.Context, err error) *Failure {
 			r = appliance.Replyf(451, 7, 5, "%s wants a client certificate, and we have none to show", c.target.Name)
 		}
 	}
+	c.report(err)
 	f := c.fail(r.With(err))
 	f.handshake = !errors.Is(context.Cause(ctx), context.Canceled)
 	return f
 }
 
-// describeTLS is the TLS of a Result: "TLS 1.3, verified".
+// describeTLS is the TLS of a Result: "TLS 1.3, verified (mta-sts)".
 func (c *conn) describeTLS() string {
 	if c.tls == nil {
 		return ""
 	}
 	how := "unverified"
 	if c.verified() {
-		how = "verified"
+		how = "verified" + c.target.Policy.suffix()
 	}
 	return tls.VersionName(c.tls.Version) + ", " + how
 }
 
-// verified says that the server has proved its name.
+// verified says that the server has proved who it is.
 func (c *conn) verified() bool { return c.tls != nil && c.target.TLS.Verifies() }

@@ -32,6 +32,9 @@ type Config struct {
 	// TLS has the roots of certificates that are to be verified; nil is those
 	// of the system. Names are set for each connection.
 	TLS *tls.Config
+	// Observe is told what each new connection has shown of a server's TLS; nil
+	// is nobody. It is called during the attempt and returns at once.
+	Observe func(TLSReport)
 	// ClientCertificate returns what a server is shown that asks for a
 	// certificate, at each handshake anew; nil shows none.
 	ClientCertificate func() *tls.Certificate

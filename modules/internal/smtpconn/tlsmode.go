@@ -19,6 +19,7 @@ const (
 	TLSRequired      TLSMode = "required"      // TLS or nothing, with any certificate
 	TLSVerified      TLSMode = "verified"      // TLS or nothing, with a certificate for the server's name
 	TLSImplicit      TLSMode = "implicit"      // verified, from the first octet on (RFC 8314, section 3.3)
+	TLSDANE          TLSMode = "dane"          // TLS or nothing, with a certificate of Target.DANE (RFC 7672)
 )
 
 // ParseTLSMode parses a mode out of those that are allowed.
@@ -34,8 +35,11 @@ func ParseTLSMode(s string, allowed ...TLSMode) (TLSMode, error) {
 	return "", fmt.Errorf("%q is not a TLS mode here; write %s or %s", s, strings.Join(words[:last], ", "), words[last])
 }
 
-// Verifies says that the server must prove its name.
-func (m TLSMode) Verifies() bool { return m == TLSVerified || m == TLSImplicit }
+// Verifies says that the server must prove who it is.
+func (m TLSMode) Verifies() bool { return m.authorities() || m == TLSDANE }
+
+// authorities says that it must prove it by a certificate of an authority.
+func (m TLSMode) authorities() bool { return m == TLSVerified || m == TLSImplicit }
 
 // mandatory says that nothing may be sent in plain text.
 func (m TLSMode) mandatory() bool { return m == TLSRequired || m.Verifies() }
@@ -48,8 +52,9 @@ func (c *conn) startTLS(ctx context.Context) error {
 		return nil
 	}
 	if !c.ext.startTLS {
+		c.report(ErrNoTLS)
 		if mode.mandatory() {
-			return c.fail(appliance.Replyf(451, 7, 4, "%s does not offer STARTTLS, and TLS is required", c.target.Name))
+			return c.fail(appliance.Replyf(451, 7, 4, "%s does not offer STARTTLS, and %s", c.target.Name, c.target.Policy.demand()))
 		}
 		return nil
 	}
@@ -74,11 +79,13 @@ func (c *conn) startTLS(ctx context.Context) error {
 }
 
 func (c *conn) startTLSRefused(r reply) error {
-	switch {
-	case c.broken:
+	if c.broken {
 		return c.fail(c.sentAway(r, stageStartTLS))
+	}
+	c.report(ErrNoTLS)
+	switch {
 	case c.target.TLS.mandatory():
-		return c.fail(appliance.Replyf(451, 7, 4, "%s refused STARTTLS, and TLS is required: %s", c.target.Name, r))
+		return c.fail(appliance.Replyf(451, 7, 4, "%s refused STARTTLS, and %s: %s", c.target.Name, c.target.Policy.demand(), r))
 	}
 	return nil
 }
