@@ -43,8 +43,21 @@ type Decision struct {
 // decide finds the route of one recipient. Without content, routes that need
 // it are passed over: the answer is then preliminary.
 func (p *Pipeline) decide(f *Facts) (Decision, error) {
-	relay := p.Relay
-	for _, r := range p.Routes {
+	n, err := p.match(f)
+	switch {
+	case err != nil:
+		return Decision{}, NewReply(451, 3, 5, "Routing is misconfigured, please try again later").With(err)
+	case n < 0:
+		return p.towards(p.Relay, f.Recipient)
+	case p.Routes[n].Reject != nil:
+		return Decision{Reject: &p.Routes[n].Reject.Reply}, nil
+	}
+	return p.towards(p.Routes[n].Relay, f.Recipient)
+}
+
+// match returns the index of the first route that matches, or -1.
+func (p *Pipeline) match(f *Facts) (int, error) {
+	for i, r := range p.Routes {
 		if f.Header == nil && r.When.NeedsContent() {
 			continue
 		}
@@ -53,19 +66,11 @@ func (p *Pipeline) decide(f *Facts) (Decision, error) {
 			match, err = r.When.Match(f)
 			return err
 		})
-		if err != nil {
-			return Decision{}, NewReply(451, 3, 5, "Routing is misconfigured, please try again later").With(err)
+		if err != nil || match {
+			return i, err
 		}
-		if !match {
-			continue
-		}
-		if r.Reject != nil {
-			return Decision{Reject: &r.Reject.Reply}, nil
-		}
-		relay = r.Relay
-		break
 	}
-	return p.towards(relay, f.Recipient)
+	return -1, nil
 }
 
 func (p *Pipeline) towards(relay Ref[Relay], to Mailbox) (d Decision, err error) {

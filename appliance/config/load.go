@@ -56,6 +56,7 @@ type File struct {
 
 	collector *collector
 	instances map[appliance.Addr]*instance
+	top       *hclsyntax.Body // the settings
 }
 
 // Load reads a configuration: it parses, binds and validates. The error is
@@ -73,7 +74,7 @@ func Load(filename string, src []byte, o Options, previous *appliance.Graph) (*F
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	return &File{Graph: l.graph, Warnings: diags, collector: l.collector, instances: l.byAddr}, nil
+	return &File{Graph: l.graph, Warnings: diags, collector: l.collector, instances: l.byAddr, top: l.top}, nil
 }
 
 // Diagnose turns the failure of an instance on its way to running, an

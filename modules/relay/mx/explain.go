@@ -1,0 +1,38 @@
+package mx
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+var _ appliance.Explainer = (*MX)(nil)
+
+// Explain implements appliance.Explainer: to which servers, over which address
+// families, with how much TLS.
+func (m *MX) Explain(ctx context.Context, q appliance.Question) []appliance.Answer {
+	all := []appliance.Answer{
+		{Topic: "TLS", Text: m.TLS, Attr: "tls"},
+		{Topic: "families", Text: strings.Join(m.IPVersions, ", then "), Attr: "ip_versions"},
+	}
+	if len(m.Source) > 0 {
+		all = append(all, appliance.Answer{Topic: "source", Text: strings.Join(m.Source, " and "), Attr: "source"})
+	}
+	if !q.DNS {
+		return append(all, appliance.Answer{Topic: "servers", Text: "the mail exchangers of " + q.To.Domain + "; --dns looks them up"})
+	}
+	for h, failure := range m.hosts(ctx, q.To) {
+		if failure != nil {
+			all = append(all, appliance.Answer{Topic: "server", Text: failure.Error()})
+			continue
+		}
+		addrs := make([]string, len(h.addrs))
+		for i, ip := range h.addrs {
+			addrs[i] = ip.String()
+		}
+		all = append(all, appliance.Answer{Topic: "server", Text: fmt.Sprintf("%s, port %d: %s", h.name, m.Port, strings.Join(addrs, ", "))})
+	}
+	return all
+}
