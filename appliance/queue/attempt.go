@@ -54,14 +54,14 @@ type group struct {
 }
 
 // work carries one delivery from its lease to its settlement.
-func (e *engine) work(d *destination, j job) {
+func (e *engine) work(d *destination, s *site, j job) {
 	a := e.newAttempt(&j.Leased)
 	if j.until.Sub(a.began) >= minAttempt {
 		a.run(j.until.Add(-settleMargin))
 	}
-	e.attempted(d)
+	e.attempted(d, s)
 	settled := e.settle(a)
-	e.finish(d, a, settled)
+	e.finish(d, s, a, settled)
 }
 
 func (e *engine) newAttempt(l *appliance.Leased) *attempt {

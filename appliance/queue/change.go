@@ -29,9 +29,15 @@ func (e *engine) Change(ctx context.Context, f appliance.Filter, c appliance.Cha
 func (e *engine) forgive(destination string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	now := e.now()
 	for name, d := range e.dests {
-		if destination == "" || destination == name {
-			d.health.until = time.Time{}
+		if destination != "" && destination != name {
+			continue
+		}
+		d.outage.until = time.Time{}
+		if d.site != nil {
+			d.site.outage.until = time.Time{}
+			e.placeSite(d.site, now)
 		}
 	}
 }

@@ -18,19 +18,36 @@
 // (R3). The slot of its destination is free for the next delivery as soon as
 // the next hop has answered: a slow disk does not make a next hop slow (R5).
 //
-// # Destinations
+// # Destinations and sites
 //
 // A destination is a relay and a next hop. The engine keeps one record for
 // each destination that has mail, and reads the mail itself only when it is
 // due and its turn has come. So memory grows with destinations and work in
-// flight, not with messages. Due destinations take turns, one delivery at a
-// time, and none holds more than DestinationConcurrency of the Concurrency
-// slots: one dead domain with 50,000 messages does not delay the others (N19).
+// flight, not with messages.
 //
-// A destination begins with two deliveries at a time; each answer of the next
-// hop adds one, a reply of 421 or a connection lost in the middle of a message
-// halves it, and a next hop that cannot be reached at all takes it back to one.
-// See [health].
+// A site is the servers behind destinations: a relay that is a
+// [appliance.SitedRelay] says that many domains are served by the same ones.
+// Limits and health are those of the site. Without such a relay, or while
+// nobody knows, a destination is a site of its own. Sites are looked up before
+// the first attempt, many at a time and beside everything else; a backlog
+// whose look-ups take long does not delay what comes in now. See [locator].
+//
+//	destination   waits for mail to become due     engine.agenda
+//	              has work, waits for its turn     site.turns
+//	site          waits for its pace               engine.paced
+//	              could begin, waits for a slot    engine.turns
+//	              has no room                      nowhere: an attempt that ends places it
+//
+// Sites take turns, and the destinations of a site, one delivery at a time: one
+// dead domain with 50,000 messages does not delay the others (N19). Nothing
+// that waits for a turn, a limit, a pace or a person has been attempted.
+//
+// A site begins with two deliveries at a time, and each answer adds one. When
+// it says that it has enough (421, or a reply that is about rate), or is lost
+// in the middle of a message, the number is halved, and then there are pauses:
+// see [load]. Servers that cannot be reached at all are left alone: see
+// [outage]. What concerns a domain alone, such as its DNS, is kept with its
+// destination. A rate is kept exactly: see [pace].
 //
 // # Attempts
 //

@@ -36,6 +36,12 @@ func newMetrics(e *engine) *metrics {
 			func() int { return e.running }),
 		e.gauge("waxwing_queue_destinations_down", "Destinations that are left alone because they could not be reached.",
 			e.down),
+		e.gauge("waxwing_queue_sites", "Sites, which are the servers behind destinations, that are remembered.",
+			func() int { return len(e.sites) }),
+		e.gauge("waxwing_queue_sites_limited", "Sites whose due mail waits for a limit of theirs.",
+			e.limited),
+		e.gauge("waxwing_queue_suspensions", "Suspensions that a person has made.",
+			func() int { return len(e.suspended.byName) }),
 	}
 	if e.house.Metrics == nil {
 		return m
@@ -60,7 +66,16 @@ func (e *engine) gauge(name, help string, value func() int) prometheus.Collector
 func (e *engine) down() (n int) {
 	now := e.now()
 	for _, d := range e.dests {
-		if d.health.down(now) {
+		if d.outage.down(now) || d.site != nil && d.site.outage.down(now) {
+			n++
+		}
+	}
+	return n
+}
+
+func (e *engine) limited() (n int) {
+	for _, s := range e.sites {
+		if s.waits() {
 			n++
 		}
 	}

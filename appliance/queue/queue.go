@@ -28,9 +28,11 @@ func New(in appliance.EngineContext) appliance.Engine {
 		settings: in.Settings,
 		clock:    newClock(in.Now),
 		dests:    make(map[string]*destination),
+		sites:    make(map[string]*site),
 		working:  make(map[appliance.DeliveryKey]bool),
 		wake:     make(chan struct{}, 1),
 	}
+	e.locator.relays, _ = in.Router.(appliance.RelayFinder)
 	e.metrics = newMetrics(e)
 	return e
 }
@@ -44,12 +46,18 @@ type engine struct {
 	mu       sync.Mutex
 	settings appliance.QueueSettings
 	dests    map[string]*destination
-	agenda   agenda         // destinations that wait for their time
-	turns    []*destination // destinations with work to begin, in turn
-	running  int            // attempts in flight
+	sites    map[string]*site
+	agenda   agenda[*destination] // those that wait for mail to become due
+	paced    agenda[*site]        // those that wait for their pace
+	turns    []*site              // those with work to begin, in turn
+	running  int                  // attempts in flight
+	locator  locator
 	working  map[appliance.DeliveryKey]bool
 	store    storeState
 	scan     scanState
+
+	suspended suspensions // guarded by mu; writing is held for changing it
+	writing   sync.Mutex
 
 	random sync.Mutex // guards house.Rand
 
@@ -66,17 +74,24 @@ type engine struct {
 	workers      sync.WaitGroup
 }
 
-var _ appliance.Engine = (*engine)(nil)
+var (
+	_ appliance.Engine     = (*engine)(nil)
+	_ appliance.SiteKeeper = (*engine)(nil)
+)
 
 func (e *engine) now() time.Time { return e.clock.now().Round(0) }
 
 // Start looks what waits in the store and begins to deliver it.
 func (e *engine) Start(ctx context.Context) error {
+	if err := e.loadSuspensions(ctx); err != nil {
+		return err
+	}
 	if err := e.look(ctx); err != nil {
 		return err
 	}
 	var loop context.Context
 	loop, e.stopLoop = context.WithCancel(context.Background())
+	e.locator.parent = loop
 	e.attempts, e.stopAttempts = context.WithCancel(context.Background())
 	e.loop.Go(func() { e.run(loop) })
 	return nil
@@ -93,7 +108,7 @@ func (e *engine) Stop(ctx context.Context) error {
 	}
 	e.stopLoop()
 	e.loop.Wait()
-	e.putBackReady()
+	e.putBack(func(*destination) bool { return true })
 
 	finished := make(chan struct{})
 	go func() {
@@ -136,6 +151,7 @@ func (e *engine) expect(msgs []appliance.Accepted) {
 	for i := range msgs {
 		for j := range msgs[i].Deliveries {
 			d := &msgs[i].Deliveries[j]
+			e.destination(d.Destination).fresh = true
 			e.expectOne(d.Destination, d.Due, now)
 		}
 	}
@@ -171,12 +187,17 @@ func (e *engine) nudge() {
 // Configure implements [appliance.Engine]. What was found out about next hops
 // is forgotten: their names may mean something else now.
 func (e *engine) Configure(s appliance.QueueSettings) {
+	now := e.now()
 	e.mu.Lock()
 	e.settings = s
 	for _, d := range e.dests {
-		d.health = health{limit: max(d.health.limit, firstLimit)}
+		d.outage, d.located = outage{}, time.Time{}
 	}
-	e.scan.soon(e.now())
+	for _, s := range e.sites {
+		s.outage, s.load = outage{}, load{limit: max(s.load.limit, firstLimit)}
+		e.placeSite(s, now)
+	}
+	e.scan.soon(now)
 	e.mu.Unlock()
 	e.nudge()
 }

@@ -2,12 +2,9 @@ package queue
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/waxwing-mail/waxwing/appliance"
 )
 
 const (
@@ -64,8 +61,14 @@ func (e *engine) sleep() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d := maxSleep
-	if first := e.agenda.first(); first != nil {
+	if first, ok := e.agenda.first(); ok {
 		d = min(d, first.due.Sub(now))
+	}
+	if first, ok := e.paced.first(); ok {
+		d = min(d, first.wait.Sub(now))
+	}
+	if end := e.suspended.first(); !end.IsZero() {
+		d = min(d, end.Sub(now))
 	}
 	if len(e.turns) > 0 && e.store.failures > 0 {
 		d = min(d, e.store.retry.Sub(now))
@@ -74,108 +77,6 @@ func (e *engine) sleep() time.Duration {
 		d = min(d, e.scan.at().Sub(now))
 	}
 	return max(d, 0)
-}
-
-// place puts a destination where its state belongs: into the turns, the
-// agenda, or neither, if it waits for an attempt to end. mu is held.
-func (e *engine) place(d *destination, now time.Time) {
-	switch {
-	case d.inTurn:
-	case d.runnable(now, e.settings.DestinationConcurrency):
-		e.agenda.remove(d)
-		d.inTurn = true
-		e.turns = append(e.turns, d)
-	case d.isDue(now):
-		e.agenda.remove(d)
-	default:
-		e.agenda.put(d)
-	}
-}
-
-// dispatch begins attempts while there is work and room for it.
-func (e *engine) dispatch(ctx context.Context) {
-	now := e.now()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for d := e.agenda.first(); d != nil && d.isDue(now); d = e.agenda.first() {
-		e.agenda.remove(d)
-		e.place(d, now)
-	}
-	for n := 0; e.running < max(1, e.settings.Concurrency) && len(e.turns) > 0 && ctx.Err() == nil; n++ {
-		if now.Before(e.store.retry) && e.store.failures > 0 {
-			return
-		}
-		if n == maxTurns {
-			e.nudge()
-			return
-		}
-		d := e.turns[0]
-		e.turns[0] = nil
-		e.turns, d.inTurn = e.turns[1:], false
-		if d.runnable(now, e.settings.DestinationConcurrency) {
-			e.turn(ctx, d, now)
-		}
-		e.place(d, now)
-	}
-}
-
-// turn begins one attempt for d, if there is something to attempt. mu is
-// held, but for the time in which the store is asked.
-func (e *engine) turn(ctx context.Context, d *destination, now time.Time) {
-	if len(d.ready) == 0 {
-		e.lease(ctx, d, now)
-	}
-	if len(d.ready) == 0 {
-		return
-	}
-	j := d.ready[0]
-	d.ready = slices.Delete(d.ready, 0, 1) // and not [1:], which would hold on to the message
-	d.running++
-	e.running++
-	e.workers.Go(func() { e.work(d, j) })
-}
-
-// lease asks the store for due deliveries of d: for one if others wait for
-// their turn, for more if d is alone. mu is held, but not while the store is
-// asked.
-func (e *engine) lease(ctx context.Context, d *destination, now time.Time) {
-	limit := d.limit(e.settings.DestinationConcurrency)
-	want := appliance.LeaseRequest{
-		Destination: d.name, Now: now, Until: now.Add(leaseTime), Max: max(1, limit/(1+len(e.turns))),
-	}
-	// What is committed from now on sets it again.
-	d.due, d.leasing = time.Time{}, true
-	e.mu.Unlock()
-	e.leasing.Lock()
-	got, err := e.house.Store.Lease(ctx, want)
-	e.leasing.Unlock()
-	e.mu.Lock()
-	d.leasing = false
-	if err != nil {
-		d.expect(now, now)
-		if ctx.Err() == nil {
-			e.storeFailed(err, now)
-		}
-		return
-	}
-	e.storeWorks()
-	switch {
-	case len(got) > 0:
-		// Only an empty answer means that there is no more.
-		d.drained = false
-		d.expect(now, now)
-	case d.unsure && !d.drained:
-		d.drained = true
-		e.scan.want(now)
-	}
-	for _, l := range got {
-		// A lease that ran out while its outcome could not be settled is
-		// ours again; the outcome stands.
-		if !e.working[l.Key] {
-			e.working[l.Key] = true
-			d.ready = append(d.ready, job{l, want.Until})
-		}
-	}
 }
 
 // storeFailed and storeWorks are called with mu held. The log is told of the

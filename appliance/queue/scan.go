@@ -138,14 +138,22 @@ func (e *engine) found(due appliance.DestinationDue, number uint64) {
 	e.place(d, now)
 }
 
-// forget drops the records of destinations that have no mail any more.
+// forget drops the records of destinations that have no mail any more, and of
+// sites that have had none for a while.
 func (e *engine) forget() {
 	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for name, d := range e.dests {
 		if d.seen != e.scan.number && d.idle(now) {
+			e.agenda.remove(d)
+			e.part(d, now)
 			delete(e.dests, name)
+		}
+	}
+	for name, s := range e.sites {
+		if s.idle(now) {
+			delete(e.sites, name)
 		}
 	}
 }
@@ -176,6 +184,9 @@ func (e *engine) rewind() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.store.retry = now
+	for _, s := range e.sites { // each is placed by its own state alone
+		e.placeSite(s, now)
+	}
 	e.scan = scanState{due: now, rewound: true, number: e.scan.number, inProgress: e.scan.inProgress}
 }
 

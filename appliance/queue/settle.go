@@ -78,29 +78,32 @@ func (e *engine) lost(a *attempt, err error) {
 }
 
 // attempted lets the next delivery to d begin.
-func (e *engine) attempted(d *destination) {
+func (e *engine) attempted(d *destination, s *site) {
+	now := e.now()
 	e.mu.Lock()
-	d.running--
-	d.settling++
-	e.place(d, e.now())
+	d.running, s.running = d.running-1, s.running-1
+	d.settling, s.settling = d.settling+1, s.settling+1
+	e.place(d, now)
+	e.placeSite(s, now)
 	e.mu.Unlock()
 	e.nudge()
 }
 
 // finish gives the slot back and tells what has happened.
-func (e *engine) finish(d *destination, a *attempt, settled bool) {
+func (e *engine) finish(d *destination, s *site, a *attempt, settled bool) {
 	if settled {
 		a.tell()
 	}
 	now := e.now()
 	e.mu.Lock()
 	e.running--
-	d.settling--
+	d.settling, s.settling = d.settling-1, s.settling-1
 	delete(e.working, a.leased.Key)
 	if settled && !a.d.Done() {
 		e.expectOne(a.d.Destination, a.d.Due, now)
 	}
 	e.place(d, now)
+	e.placeSite(s, now)
 	e.mu.Unlock()
 	if settled && len(a.reports) > 0 {
 		e.expect(a.reports)
@@ -108,12 +111,17 @@ func (e *engine) finish(d *destination, a *attempt, settled bool) {
 	e.nudge()
 }
 
-// putBackReady gives leased work back that was not begun when the engine
-// stops.
-func (e *engine) putBackReady() {
+// putBack gives leased work back that has not begun, of the destinations that
+// match: the engine stops, or a person wants it to wait.
+func (e *engine) putBack(match func(*destination) bool) {
+	now := e.now()
 	e.mu.Lock()
 	var outcomes []appliance.Outcome
-	for _, d := range e.dests {
+	for _, d := range e.dests { // the order of the outcomes means nothing
+		if len(d.ready) == 0 || !match(d) {
+			continue
+		}
+		d.expect(now, now)
 		for _, j := range d.ready {
 			outcomes = append(outcomes, appliance.Outcome{Key: j.Key, Delivery: j.Delivery})
 			delete(e.working, j.Key)

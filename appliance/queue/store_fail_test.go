@@ -183,7 +183,7 @@ func TestForgets(t *testing.T) {
 		after(2 * scanPeriod)
 		h.engine.mu.Lock()
 		defer h.engine.mu.Unlock()
-		if d, a, w := len(h.engine.dests), len(h.engine.agenda), len(h.engine.working); d+a+w != 0 {
+		if d, a, w := len(h.engine.dests), len(h.engine.agenda.list), len(h.engine.working); d+a+w != 0 {
 			t.Errorf("%d destinations, %d in the agenda, %d leases remembered", d, a, w)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"io/fs"
 	"iter"
 	"slices"
 	"sync"
@@ -31,6 +32,7 @@ type fakeStore struct {
 	settleTime                   time.Duration
 	leases, settles, scans       int
 	changes                      []appliance.Change
+	values                       fakeValues
 }
 
 type record struct {
@@ -53,7 +55,7 @@ var _ appliance.Store = (*fakeStore)(nil)
 func (s *fakeStore) Provision(*appliance.Context) error { return nil }
 func (s *fakeStore) Start(context.Context) error        { return nil }
 func (s *fakeStore) Stop(context.Context) error         { return nil }
-func (s *fakeStore) Values() appliance.Values           { return nil }
+func (s *fakeStore) Values() appliance.Values           { return &s.values }
 
 type fakeDraft struct{ bytes.Buffer }
 
@@ -276,4 +278,30 @@ func (s *fakeStore) set(f func(s *fakeStore)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(s)
+}
+
+// fakeValues are values of which the engine puts and gets.
+type fakeValues struct {
+	appliance.Values
+	mu  sync.Mutex
+	m   map[string][]byte
+	err error
+}
+
+func (v *fakeValues) Get(_ context.Context, key string) ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if b, ok := v.m[key]; ok {
+		return b, v.err
+	}
+	return nil, cmp.Or(v.err, fs.ErrNotExist)
+}
+
+func (v *fakeValues) Put(_ context.Context, key string, b []byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.err == nil {
+		v.m = map[string][]byte{key: b}
+	}
+	return v.err
 }
