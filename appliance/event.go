@@ -6,28 +6,29 @@ import "time"
 // and the counters are readers of events, never second tellings; all use the
 // same ids. Fields that do not apply are zero.
 type Event struct {
-	Kind       EventKind
-	Time       time.Time
-	ID         QueueID
-	Session    string
-	Pipeline   string
-	Listener   string
-	Relay      string // name of the relay
-	User       string
-	Client     string // IP address
-	From       Mailbox
-	To         Mailbox // zero for what concerns a whole message
-	Recipients int
-	Size       int64
-	SignedBy   []string
-	Reply      *Reply        // given to the client, or by the next hop
-	Attempt    int           // 1 is the first
-	Next       time.Time     // when the next attempt is due
-	Age        time.Duration // since the message was received
-	Host       string        // next hop
-	Peer       string
-	TLS        string
-	Class      Class // what a reply of a next hop is about
+	Kind        EventKind
+	Time        time.Time
+	ID          QueueID
+	Session     string
+	Pipeline    string
+	Listener    string
+	Relay       string // name of the relay
+	Destination string // in the queue: "relay/next hop"
+	User        string
+	Client      string // IP address
+	From        Mailbox
+	To          Mailbox // zero for what concerns a whole message
+	Recipients  int
+	Size        int64
+	SignedBy    []string
+	Reply       *Reply        // given to the client, or by the next hop
+	Attempt     int           // 1 is the first
+	Next        time.Time     // when the next attempt is due
+	Age         time.Duration // since the message was received
+	Host        string        // next hop
+	Peer        string
+	TLS         string
+	Class       Class // what a reply of a next hop is about
 }
 
 // EventKind is what happened.

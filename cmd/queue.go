@@ -15,7 +15,7 @@ func (p *program) queueCommand() *cobra.Command {
 		Use:   "queue",
 		Short: "look into the queue and change what is in it",
 	},
-		p.queueListCommand(), p.queueSummaryCommand(), p.queueShowCommand(),
+		p.queueListCommand(), p.queueSummaryCommand(), p.queueTopCommand(), p.queueShowCommand(),
 		p.changeCommand(queueChange{name: "retry", short: "attempt deliveries now"}),
 		p.changeCommand(queueChange{name: "hold", short: "keep deliveries until they are released"}),
 		p.changeCommand(queueChange{name: "release", short: "let held deliveries go on"}),

@@ -43,6 +43,7 @@ func (a *attempt) emit(kind appliance.EventKind, i int) {
 func (a *attempt) event(kind appliance.EventKind) appliance.Event {
 	ev := eventOf(kind, a.leased.Key.ID, &a.leased.Origin, &a.leased.Envelope)
 	ev.Time, ev.Age = a.e.now(), a.age()
+	ev.Destination = a.leased.Delivery.Destination
 	ev.Recipients, ev.Size, ev.Attempt = len(a.d.Recipients), a.size, a.d.Attempts
 	return ev
 }

@@ -43,7 +43,7 @@ func TestDeliveredAtOnce(t *testing.T) {
 		}
 		want := []appliance.Event{{
 			Kind: appliance.EventDelivered, Time: h.now(), ID: id, Session: "s1", Pipeline: "out", Listener: "public",
-			Relay: "mx", User: "app", Client: "192.0.2.7", From: mailbox("ann@example.com"),
+			Relay: "mx", Destination: "mx/example.org", User: "app", Client: "192.0.2.7", From: mailbox("ann@example.com"),
 			To: mailbox("bob@example.org"), Recipients: 1, Size: 24, Attempt: 1,
 			Reply: appliance.NewReply(250, 0, 0, "ok"),
 			Host:  "mx.example.org", Peer: "192.0.2.25:25", TLS: "TLS 1.3",

@@ -1,0 +1,146 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/admin"
+)
+
+// A topView is what "queue top" shows: the last summary, and how many attempts
+// have ended since the one before.
+type topView struct {
+	order byte // the key that was pressed
+	sum   admin.QueueSummary
+	at    time.Time          // of sum
+	rates map[string]float64 // recipients a minute
+
+	mu    sync.Mutex
+	ended map[string]int // recipients since at
+}
+
+func newTopView() *topView { return &topView{order: 'w', ended: make(map[string]int)} }
+
+// count notes the end of an attempt for a recipient.
+func (v *topView) count(destination string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.ended[destination]++
+}
+
+// look asks the server, and works out the rates since the last look.
+func (v *topView) look(ctx context.Context, client *admin.Client, now time.Time) error {
+	sum, err := client.Summary(ctx, admin.Filter{}, "destination")
+	if err != nil {
+		return err
+	}
+	v.update(sum, now)
+	return nil
+}
+
+func (v *topView) update(sum admin.QueueSummary, now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if passed := now.Sub(v.at); !v.at.IsZero() && passed > 0 {
+		v.rates = make(map[string]float64, len(v.ended))
+		for destination, n := range v.ended {
+			v.rates[destination] = float64(n) / passed.Minutes()
+		}
+	}
+	clear(v.ended)
+	v.sum, v.at = sum, now
+}
+
+// press does what a key asks for. It is false if that is the end.
+func (v *topView) press(key byte) bool {
+	const interrupt, endOfText = 3, 4 // Ctrl-C and Ctrl-D, which raw mode passes on
+	switch key {
+	case 'q', 'Q', interrupt, endOfText:
+		return false
+	case 'w', 'a', 'r', 'o':
+		v.order = key
+	}
+	return true
+}
+
+// sorted is the destinations in the order that was asked for.
+func (v *topView) sorted() []admin.QueueGroup {
+	all := slices.Clone(v.sum.Groups)
+	slices.SortStableFunc(all, func(a, b admin.QueueGroup) int {
+		switch v.order {
+		case 'a':
+			return cmp.Compare(b.Active, a.Active)
+		case 'r':
+			return cmp.Compare(v.rates[b.Key], v.rates[a.Key])
+		case 'o':
+			return a.Oldest.Compare(b.Oldest)
+		}
+		return cmp.Compare(b.Recipients, a.Recipients)
+	})
+	return all
+}
+
+// topHead is how many lines stand above the destinations, with their heading.
+const topHead = 3
+
+// render is the view, cut to a width and a height if those are not 0.
+func (v *topView) render(width, height int, now time.Time) string {
+	c := &v.sum.QueueCount
+	total := 0.0
+	for _, r := range v.rates {
+		total += r
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s waiting, %d active, %d held, %s; %s\n", number(c.Messages, "message", "messages"),
+		number(c.Recipients, "recipient", "recipients"), c.Active, c.Held, octets(c.Octets), rate(total))
+	fmt.Fprintf(&b, "sorted by %s; keys: w waiting, a active, r rate, o oldest, q quit\n", topOrders[v.order])
+	t := new(table)
+	t.add("DESTINATION", "WAITING", "ACTIVE", "HELD", "RATE", "OLDEST", "LAST")
+	for i, g := range v.sorted() {
+		if height > 0 && i >= height-topHead {
+			break
+		}
+		t.add(g.Key, fmt.Sprint(g.Recipients), fmt.Sprint(g.Active), fmt.Sprint(g.Held), rate(v.rates[g.Key]),
+			age(now, g.Oldest), lastHeard(&g))
+	}
+	_ = t.write(&b) // a strings.Builder takes everything
+	if width <= 0 {
+		return b.String()
+	}
+	var cut strings.Builder
+	for line := range strings.Lines(b.String()) {
+		cut.WriteString(clip(strings.TrimSuffix(line, "\n"), width) + "\n")
+	}
+	return cut.String()
+}
+
+var topOrders = map[byte]string{'w': "what waits", 'a': "what is being attempted", 'r': "rate", 'o': "age"}
+
+func rate(perMinute float64) string { return fmt.Sprintf("%.0f/min", perMinute) }
+
+func age(now, t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := max(0, now.Sub(t))
+	unit := time.Second
+	if d > time.Hour {
+		unit = time.Minute
+	}
+	return appliance.FormatDuration(d.Truncate(unit))
+}
+
+// clip cuts a line to a number of characters.
+func clip(line string, width int) string {
+	if utf8.RuneCountInString(line) <= width {
+		return line
+	}
+	return string([]rune(line)[:width])
+}
