@@ -94,6 +94,13 @@ type QueueSettings struct {
 	Lifetime time.Duration `hcl:"lifetime,optional"`
 	// When to tell the sender that a message is late; 0 is never. Default 4h.
 	WarnAfter time.Duration `hcl:"warn_after,optional"`
+	// How many reports of one hour a sender gets, before what more of its mail
+	// fails is told in one digest at the end of the hour. 0 is no limit.
+	// Default 100.
+	ReportLimit int `hcl:"report_limit,optional"`
+	// Who gets a copy of such digests, as "postmaster@example.com". Default:
+	// nobody but the sender.
+	Postmaster Mailbox `hcl:"postmaster,optional"`
 	// Deliveries at a time, over all destinations. Default 100.
 	Concurrency int `hcl:"concurrency,optional"`
 	// Deliveries at a time to one destination. Default 20.
@@ -129,6 +136,7 @@ func DefaultSettings() Settings {
 			Retry:                  defaultSchedule(),
 			Lifetime:               5 * 24 * time.Hour,
 			WarnAfter:              4 * time.Hour,
+			ReportLimit:            100,
 			Concurrency:            100,
 			DestinationConcurrency: 20,
 		},

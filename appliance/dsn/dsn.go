@@ -6,6 +6,9 @@
 // original message, or all of it if the sender asked for that with RET=FULL
 // and it is small (RFC 3461, section 4.3).
 //
+// A [Digest] is what a sender is told of whom so many messages have failed that
+// a report for each would be a flood.
+//
 // The package is pure: an envelope and its results go in, a message comes out,
 // and the same input gives the same octets. It has no failure of its own: if
 // the body of the original cannot be read, its header is returned alone.
@@ -62,11 +65,12 @@ type Action string
 
 // The actions that a server without mailboxes of its own has to report.
 // Relayed is for a next hop that cannot send the report of success that was
-// asked for.
+// asked for, Delivered for one that is the server of the mailbox itself.
 const (
-	Failed  Action = "failed"
-	Delayed Action = "delayed"
-	Relayed Action = "relayed"
+	Failed    Action = "failed"
+	Delayed   Action = "delayed"
+	Relayed   Action = "relayed"
+	Delivered Action = "delivered"
 )
 
 // Wanted says whether the sender is to be told of an event that concerns one

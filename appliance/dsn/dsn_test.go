@@ -105,6 +105,24 @@ func TestGolden(t *testing.T) {
 			r.Recipients[0].Original = "rfc822;Bob+list@example.org"
 			r.Recipients[0].Result.Reply = *appliance.NewReply(250, 1, 5, "Accepted")
 		}},
+		{"delivered", "RFC 3464, section 2.3.3: the next hop has the mailbox, and no server after it reports", func(r *Report) {
+			r.Action = Delivered
+			r.Recipients[0].Result.Reply = *appliance.NewReply(250, 0, 0, "Saved")
+		}},
+		{"failed_full_utf8", "RFC 6533, section 5: RET=FULL of an international message to one who reads UTF-8", func(r *Report) {
+			r.Envelope.From, r.Envelope.SMTPUTF8, r.Envelope.Return = mailbox(t, "анна@example.com"), true, "FULL"
+			r.Recipients[0].Original = "utf-8;борис@example.org"
+			r.Message = original(t, "From: <анна@example.com>\r\nSubject: привет\r\n", "Здравствуй\r\n")
+		}},
+		{"failed_large", "RET=FULL of a large message brings its header back", func(r *Report) {
+			r.Envelope.Return = "FULL"
+			r.Message = original(t, originalHeader, strings.Repeat("0123456789\r\n", maxFull/12))
+		}},
+		{"delayed_hostile", "H1: the replies of a next hop that is deferred are as hostile as those of one that refuses", func(r *Report) {
+			r.Action, r.Recipients[0].RetryUntil = Delayed, received.Add(5*24*time.Hour)
+			r.Recipients[0].Result.Host = "mx\x00\u202e.example.org\r\n.\r\nQUIT"
+			r.Recipients[0].Result.Reply = appliance.Reply{Code: 450, Text: "4.2.1 later\r\n.\r\nMAIL FROM:<x>\n" + strings.Repeat("ü<script>", 300)}
+		}},
 		{"seven_bit", "what a program did wrong is said so that its author can mend it", func(r *Report) {
 			r.Recipients[0].Result.Remote = false
 			r.Recipients[0].Result.Reply = *appliance.NewReply(554, 6, 3, "The message has 8-bit content and mx.example.org does not support 8BITMIME")

@@ -15,6 +15,8 @@ func (b *builder) subject() string {
 		return "Your message is late and will be tried again"
 	case Relayed:
 		return "Your message has been passed on"
+	case Delivered:
+		return "Your message has been delivered"
 	default:
 		return "Your message could not be delivered"
 	}
@@ -64,6 +66,9 @@ func (b *builder) intro() string {
 		return "You asked for a report of delivery. Your message has been passed on for\r\n" +
 			"the following recipients, to a mail server that does not send such\r\n" +
 			"reports: whether it reaches them will not be reported."
+	case Delivered:
+		return "You asked for a report of delivery. Your message is in the mailboxes of\r\n" +
+			"the following recipients."
 	default:
 		return "Your message could not be delivered to the following recipients, and\r\n" +
 			"it will not be tried again."
@@ -75,7 +80,7 @@ func (b *builder) explain(r Recipient) []string {
 	var all []string
 	if d := diagnostic(&r.Result.Reply); d != "" {
 		who := "This server found:"
-		if b.Action == Relayed {
+		if b.Action == Relayed || b.Action == Delivered {
 			who = "The answer was:"
 		}
 		if r.Result.Remote {

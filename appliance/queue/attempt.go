@@ -37,6 +37,8 @@ type attempt struct {
 	counts  bool               // it was a real attempt
 	stopped bool               // cut off because the engine stops
 	reports []appliance.Accepted
+	batch   *held           // whose digest is among reports
+	until   time.Time       // when to ask for reports that are held back; zero if none is
 	tries   []appliance.Try // what the relay told
 }
 

@@ -13,12 +13,8 @@ import (
 // who is told, and when the next attempt is due.
 func (a *attempt) conclude() {
 	a.expire()
-	if err := a.reportFailures(); err != nil {
-		a.e.house.Log.Warn("a failure report cannot be made for now; its recipients wait for it",
-			zap.String("id", string(a.leased.Key.ID)), zap.Error(err))
-		a.unfail()
-	}
-	a.reportRelayed()
+	a.reportFailures()
+	a.reportSuccess()
 	a.warn()
 	a.schedule()
 }
@@ -46,15 +42,13 @@ func (a *attempt) failed(i int) bool {
 		a.leased.Delivery.Recipients[i].Status == appliance.Waiting
 }
 
-// unfail keeps recipients waiting whose failure could not be reported. A 5yz
+// unfail keeps recipients waiting whose failure is not reported yet. A 5yz
 // stays their last result, so that they are not attempted again; who was too
 // old gets another attempt.
-func (a *attempt) unfail() {
-	for i := range a.d.Recipients {
-		if a.failed(i) {
-			a.d.Recipients[i].Status = appliance.Waiting
-			a.fates[i].expired = false
-		}
+func (a *attempt) unfail(group []int) {
+	for _, i := range group {
+		a.d.Recipients[i].Status = appliance.Waiting
+		a.fates[i].expired = false
 	}
 }
 
@@ -71,7 +65,7 @@ func (a *attempt) warn() {
 			late = append(late, r)
 		}
 	}
-	if len(late) == 0 {
+	if len(late) == 0 || !a.mayReport() {
 		return
 	}
 	if err := a.report(dsn.Delayed, late); err != nil {
@@ -88,4 +82,18 @@ func (a *attempt) schedule() {
 		return
 	}
 	a.d.Due = a.e.now().Add(a.e.retryWait(a.settings.Retry, a.d.Attempts))
+	if !a.until.IsZero() && (a.until.Before(a.d.Due) || !a.retries()) {
+		a.d.Due = a.until
+	}
+}
+
+// retries says whether a recipient waits for another attempt, and not for its
+// report only.
+func (a *attempt) retries() bool {
+	for i := range a.waiting() {
+		if !a.d.Recipients[i].Last.Reply.Permanent() {
+			return true
+		}
+	}
+	return false
 }

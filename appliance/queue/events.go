@@ -5,6 +5,7 @@ import "github.com/waxwing-mail/waxwing/appliance"
 // tell emits what the settled attempt has done: for each recipient that was
 // tried exactly one event, and one for each report.
 func (a *attempt) tell() {
+	a.e.rations.settled(a.batch, true)
 	for i := range a.d.Recipients {
 		to := &a.d.Recipients[i]
 		kind := appliance.EventDeferred

@@ -59,6 +59,8 @@ type engine struct {
 	suspended suspensions // guarded by mu; writing is held for changing it
 	writing   sync.Mutex
 
+	rations rations
+
 	random sync.Mutex // guards house.Rand
 
 	// leasing is held while the store leases, and while a change needs that

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -25,57 +26,146 @@ func (a *attempt) describe(i int) dsn.Recipient {
 	return r
 }
 
-// reportFailures makes one report of all recipients that have failed and whose
-// sender wants to know.
-func (a *attempt) reportFailures() error {
-	var failed []dsn.Recipient
+// reportFailures tells senders who want to know it which recipients have
+// failed. Who waited for that only has a share of its own: a digest that names
+// the others does not name those that have failed since.
+func (a *attempt) reportFailures() {
+	var waited, failed []int
 	for i := range a.d.Recipients {
-		if a.failed(i) && a.wanted(i, appliance.NotifyFailure) {
-			failed = append(failed, a.describe(i))
+		switch {
+		case !a.failed(i) || !a.wanted(i, appliance.NotifyFailure):
+		case a.fates[i].tried:
+			failed = append(failed, i)
+		default:
+			waited = append(waited, i)
 		}
 	}
-	if len(failed) == 0 {
-		return nil
+	for _, group := range [][]int{waited, failed} {
+		if len(group) == 0 {
+			continue
+		}
+		if err := a.reportFailed(group); err != nil {
+			a.e.house.Log.Warn("a failure report cannot be made for now; its recipients wait for it",
+				zap.String("id", string(a.leased.Key.ID)), zap.Error(err))
+			a.unfail(group)
+		}
 	}
-	return a.report(dsn.Failed, failed)
 }
 
-// reportRelayed tells the sender who was delivered, if it wants to know and the
+// reportFailed makes one report of a group of recipients, or what the ration
+// of their sender gives them instead.
+func (a *attempt) reportFailed(group []int) error {
+	about := make([]dsn.Recipient, len(group))
+	for k, i := range group {
+		about[k] = a.describe(i)
+	}
+	share, known := share{}, false
+	if !a.fates[group[0]].tried {
+		share, known = a.e.rations.again(a.e.now(), a.leased)
+	}
+	if !known {
+		share = a.e.rations.take(a.e.now(), a.settings.ReportLimit, a.leased, about)
+	}
+	switch {
+	case share.report:
+		return a.report(dsn.Failed, about)
+	case share.digest != nil:
+		return a.reportDigest(share)
+	case !share.covered:
+		a.hold(group, share.until)
+	}
+	return nil
+}
+
+// hold lets recipients that have failed wait for their report until a time.
+func (a *attempt) hold(group []int, until time.Time) {
+	for _, i := range group {
+		if to := &a.d.Recipients[i]; a.fates[i].expired { // a 4yz would be tried again
+			to.Last.Reply, to.Last.Remote, to.Last.Class = *ended(errExpired, &to.Last.Reply), false, appliance.ClassExpired
+		}
+	}
+	a.unfail(group)
+	if a.until.IsZero() || until.Before(a.until) {
+		a.until = until
+	}
+}
+
+// reportDigest makes the digest of what was held back.
+func (a *attempt) reportDigest(s share) error {
+	before := len(a.reports)
+	err := a.make(func(r dsn.Report) (appliance.Envelope, appliance.Header, []byte) {
+		return s.digest.Build(r, a.settings.Postmaster)
+	})
+	if err != nil {
+		a.e.rations.settled(s.batch, false)
+		return err
+	}
+	if len(a.reports) > before {
+		a.e.house.Log.Warn("so many messages of a sender have failed that one digest stands for their reports",
+			zap.Stringer("sender", s.digest.Sender), zap.String("id", string(a.reports[before].ID)))
+	}
+	a.batch = s.batch
+	return nil
+}
+
+// reportSuccess tells the sender who was delivered, if it wants to know and the
 // next hop will not say it: RFC 3461, section 5.2.2 (b), asks for a report of
-// the action "relayed" where NOTIFY=SUCCESS could not be passed on. What is
+// the action "relayed" where NOTIFY=SUCCESS could not be passed on; where the
+// next hop has the mailbox itself, it is "delivered" (section 5.3). What is
 // delivered stays so; a report that cannot be made is given up.
-func (a *attempt) reportRelayed() {
-	var relayed []dsn.Recipient
+func (a *attempt) reportSuccess() {
+	var relayed, delivered []dsn.Recipient
 	for i := range a.d.Recipients {
 		to := &a.d.Recipients[i]
-		if a.fates[i].tried && to.Status == appliance.Delivered && !to.Last.Notifies && a.wanted(i, appliance.NotifySuccess) {
+		switch {
+		case !a.fates[i].tried || to.Status != appliance.Delivered || to.Last.Notifies || !a.wanted(i, appliance.NotifySuccess):
+		case to.Last.Final:
+			delivered = append(delivered, a.describe(i))
+		default:
 			relayed = append(relayed, a.describe(i))
 		}
 	}
-	if len(relayed) == 0 {
+	a.reportGood(dsn.Relayed, relayed)
+	a.reportGood(dsn.Delivered, delivered)
+}
+
+func (a *attempt) reportGood(action dsn.Action, about []dsn.Recipient) {
+	if len(about) == 0 || !a.mayReport() {
 		return
 	}
-	if err := a.report(dsn.Relayed, relayed); err != nil {
+	if err := a.report(action, about); err != nil {
 		a.e.house.Log.Warn("a report of success cannot be made and is given up",
 			zap.String("id", string(a.leased.Key.ID)), zap.Error(err))
 	}
 }
 
-// report makes a report, which is stored with the outcome. A report that the
-// configuration refuses to deliver is given up; any other error is for now.
+// mayReport says whether the sender may have one more report that is not
+// about a failure.
+func (a *attempt) mayReport() bool {
+	return a.e.rations.spend(a.e.now(), a.settings.ReportLimit, a.leased.Envelope.From)
+}
+
+// report makes a report about recipients.
 func (a *attempt) report(action dsn.Action, about []dsn.Recipient) error {
+	return a.make(func(r dsn.Report) (appliance.Envelope, appliance.Header, []byte) {
+		r.Action, r.Recipients = action, about
+		return dsn.Build(r)
+	})
+}
+
+// make makes a report, which is stored with the outcome. A report that the
+// configuration refuses to deliver is given up; any other error is for now.
+func (a *attempt) make(build func(dsn.Report) (appliance.Envelope, appliance.Header, []byte)) error {
 	var msg appliance.Accepted
 	err := a.guard("report", func() (err error) {
-		env, header, body := dsn.Build(dsn.Report{
-			Action:     action,
-			Hostname:   a.e.house.Hostname,
-			Domain:     a.fromDomain(),
-			MessageID:  string(appliance.NewQueueID(a.e.now())),
-			Time:       a.e.now(),
-			Envelope:   a.leased.Envelope,
-			Message:    &a.leased.Message,
-			Received:   a.leased.Received,
-			Recipients: about,
+		env, header, body := build(dsn.Report{
+			Hostname:  a.e.house.Hostname,
+			Domain:    a.fromDomain(),
+			MessageID: string(appliance.NewQueueID(a.e.now())),
+			Time:      a.e.now(),
+			Envelope:  a.leased.Envelope,
+			Message:   &a.leased.Message,
+			Received:  a.leased.Received,
 		})
 		msg, err = a.pipeline.Report(a.e.attempts, env, header, body)
 		return err
