@@ -106,12 +106,17 @@ type Server struct {
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := &Server{
-		db:       db.NewMemoryStore(),
-		dns:      startDNS(t),
-		httpAddr: loopback(t, o.HTTPPort), tlsAddress: loopback(t, o.TLSPort),
+		db:        db.NewMemoryStore(),
+		dns:       startDNS(t),
 		badNonces: o.BadNonces,
 		validity:  cmp.Or(o.Validity, defaultValidity), skew: o.Skew,
 		requests: make(map[Resource]int),
+	}
+	if o.HTTPPort != 0 && o.HTTPPort == o.TLSPort {
+		t.Fatal("one port for both challenges")
+	}
+	for s.httpAddr == s.tlsAddress { // a port that was free a moment ago may be free again
+		s.httpAddr, s.tlsAddress = loopback(t, o.HTTPPort), loopback(t, o.TLSPort)
 	}
 	for id, key := range o.EAB {
 		if err := s.db.AddExternalAccountKeyByID(id, key); err != nil {

@@ -174,6 +174,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch resource {
 	case RenewalInfo:
 		s.setRenewalInfo()
+	case Certificate:
+		s.settle(path.Base(r.URL.Path))
 	case Finalize:
 		// Let's Encrypt says where the order is, golang.org/x/crypto/acme looks
 		// for it there, and Pebble does not say it.
@@ -263,6 +265,40 @@ func (s *Server) setRenewalInfo() {
 		if err := s.db.SetARIResponse(c.Cert.SerialNumber, text); err != nil {
 			panic(err) // Pebble has issued it
 		}
+	}
+}
+
+// settle makes sure that a certificate that is fetched can be replaced. Pebble
+// hands it out a moment before it knows whose order it was of; and one of a few
+// hundred it never finds again, since the serial numbers that clients send
+// begin with a zero octet where the first one would be that of a negative
+// number, and its own do not.
+func (s *Server) settle(certificate string) {
+	for range 1000 {
+		order, err := s.db.GetOrderByIssuedSerial(certificate)
+		if err != nil {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if certificate[0] >= '8' {
+			s.findAs("00"+certificate, order)
+		}
+		return
+	}
+}
+
+// findAs makes an order known by another serial number of its certificate.
+func (s *Server) findAs(serial string, order *core.Order) {
+	if _, err := s.db.GetOrderByIssuedSerial(serial); err == nil {
+		return
+	}
+	order.RLock()
+	defer order.RUnlock()
+	err := s.db.AddOrderByIssuedSerial(&core.Order{
+		ID: order.ID, AccountID: order.AccountID, Order: order.Order, CertificateObject: &core.Certificate{ID: serial},
+	})
+	if err != nil {
+		panic(err) // it has a certificate
 	}
 }
 
