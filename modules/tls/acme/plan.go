@@ -146,6 +146,9 @@ func (p *plan) setAddresses(a *ACME) error {
 	if err != nil {
 		return err
 	}
+	if p.uses(http01) && p.uses(tlsALPN01) && httpPort == alpnPort && (httpHost == alpnHost || isAny(httpHost) || isAny(alpnHost)) {
+		return &appliance.AttrError{Attr: "tls_alpn_address", Msg: "has the port of http_address, and an authority comes to each with its own protocol; write two ports, or one of the challenges alone"}
+	}
 	p.httpPort, p.alpnPort = httpPort, alpnPort
 	// There is one host for both ports. Of two, the wildcard covers both: what
 	// listens on any address of a port is in the way of the wildcard, too.
@@ -154,6 +157,9 @@ func (p *plan) setAddresses(a *ACME) error {
 	}
 	return nil
 }
+
+// isAny says whether to listen on all addresses of the machine.
+func isAny(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 func splitAddress(attr, address string) (host string, port int, err error) {
 	host, service, err := net.SplitHostPort(address)

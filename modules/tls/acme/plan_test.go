@@ -60,6 +60,8 @@ func TestValidate(t *testing.T) {
 		{"resolvers without dns", func(a *ACME) { a.Resolvers = []string{"192.0.2.1:53"} }, "resolvers", "is for dns-01"},
 		{"resolver without port", func(a *ACME) { a.Resolvers, a.DNS = []string{"192.0.2.1"}, zone }, "resolvers", "192.0.2.53:53"},
 		{"http_address", func(a *ACME) { a.HTTPAddress = "80" }, "http_address", ":8080"},
+		{"one port for both", func(a *ACME) { a.HTTPAddress = ":443" }, "tls_alpn_address", "two ports"},
+		{"one port in two ways", func(a *ACME) { a.HTTPAddress = "127.0.0.1:443" }, "tls_alpn_address", "two ports"},
 		{"port 0", func(a *ACME) { a.TLSALPNAddress = ":0" }, "tls_alpn_address", ":8080"},
 		{"key_type", func(a *ACME) { a.KeyType = "ed25519" }, "key_type", `"p256"`},
 		{"staging", func(a *ACME) { a.Staging = true }, "", ""},
