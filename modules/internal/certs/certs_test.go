@@ -162,3 +162,15 @@ waxwing_tls_cert_not_after_seconds{name="c.example"} 0
 		t.Error(err)
 	}
 }
+
+// TestTickets: there are none where some clients' TLS fails on them, and those
+// of port 25 do.
+func TestTickets(t *testing.T) {
+	c := makeCertificate(t, time.Hour, "mail.example.com")
+	for _, opportunistic := range []bool{false, true} {
+		config := new(Settings).ServerConfig(appliance.TLSUse{Opportunistic: opportunistic}, func() []*tls.Certificate { return []*tls.Certificate{c} })
+		if config.SessionTicketsDisabled != opportunistic {
+			t.Errorf("opportunistic %t: tickets disabled %t", opportunistic, config.SessionTicketsDisabled)
+		}
+	}
+}

@@ -194,13 +194,13 @@ func (t *attempt) run(ctx context.Context, force bool) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.staple(h)
+	h.staple(t.cache.AllMatchingCertificates(t.name))
 	return h, nil
 }
 
-// staple takes the OCSP response that certmagic has got.
-func (t *attempt) staple(h *held) {
-	for _, c := range t.cache.AllMatchingCertificates(t.name) {
+// staple takes the OCSP response that certmagic has got for the certificate.
+func (h *held) staple(got []certmagic.Certificate) {
+	for _, c := range got {
 		if bytes.Equal(c.Leaf.Raw, h.certificate.Leaf.Raw) {
 			h.certificate.OCSPStaple = c.OCSPStaple
 		}

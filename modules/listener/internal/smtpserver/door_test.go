@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -118,4 +119,7 @@ func TestNotReadyIsSaidOnce(t *testing.T) {
 func TestNotReadyIsNoFailure(t *testing.T) {
 	r, _ := startWaiting(t, errNoPort80, implicit, func(o *options) { o.set.MaxErrors = 1 })
 	r.as(t, "", hello+strings.Repeat("C: AUTH LOGIN\nS: 454 <<.*\n", maxJunk-1)+"C: AUTH LOGIN\nS: 421 4.7.0 <<.*\nclose")
+	if n := testutil.ToFloat64(r.srv.metrics.notReady); n != maxJunk {
+		t.Errorf("%v logins counted that came too early, want %d", n, maxJunk)
+	}
 }
