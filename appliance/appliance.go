@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,9 @@ type Appliance struct {
 	core    *prometheus.Registry
 	events  eventSinks
 
+	resolver Resolver     // what instances get
+	stub     StubResolver // the same, if it is ours to configure and to close; else nil
+
 	lifecycle sync.Mutex            // one of Start, Reload, Stop at a time
 	graph     atomic.Pointer[Graph] // what runs, or is about to
 	roads     atomic.Pointer[roads] // the pipelines that queued mail is routed by
@@ -47,11 +51,13 @@ type roads map[string]*Pipeline
 // Options is what an Appliance needs of the program around it.
 type Options struct {
 	Log       *zap.Logger                // nil logs nothing
-	Resolver  Resolver                   // nil is what the settings say, for tests
 	NewEngine func(EngineContext) Engine // queue.New
-	Events    []EventSink                // further readers of events; those that are prometheus.Collectors are collected
-	Now       func() time.Time           // nil is time.Now
-	Drain     time.Duration              // how long replaced instances may finish their work; 0 is 10 minutes
+	// resolver.New; nil is net.DefaultResolver, for what looks nothing up.
+	NewResolver func(ResolverContext) StubResolver
+	Resolver    Resolver         // in place of that, for tests
+	Events      []EventSink      // further readers of events; those that are prometheus.Collectors are collected
+	Now         func() time.Time // nil is time.Now
+	Drain       time.Duration    // how long replaced instances may finish their work; 0 is 10 minutes
 }
 
 // New returns an Appliance for the graph. Nothing has happened to its modules yet.
@@ -72,7 +78,27 @@ func New(g *Graph, o Options) *Appliance {
 		}
 	}
 	a.graph.Store(g)
+	a.openResolver(g.Settings)
 	return a
+}
+
+func (a *Appliance) openResolver(s Settings) {
+	switch {
+	case a.opts.Resolver != nil:
+		a.resolver = a.opts.Resolver
+	case a.opts.NewResolver != nil:
+		a.stub = a.opts.NewResolver(ResolverContext{Settings: s, Log: a.log.Named("resolver"), Metrics: a.core})
+		a.resolver = a.stub
+	default:
+		a.resolver = net.DefaultResolver
+	}
+}
+
+func (a *Appliance) closeResolver() error {
+	if a.stub == nil {
+		return nil
+	}
+	return a.stub.Close()
 }
 
 // Graph returns the configuration that runs.
@@ -97,7 +123,7 @@ func storeOf(g *Graph) Store {
 func (a *Appliance) Check() error {
 	g := a.Graph()
 	err := a.provision(g)
-	return errors.Join(err, closeNodes(g.Nodes))
+	return errors.Join(err, closeNodes(g.Nodes), a.closeResolver())
 }
 
 // Start starts everything: the store, the other modules in dependency order,
@@ -164,6 +190,9 @@ func (a *Appliance) Reload(ctx context.Context, next *Graph) error {
 	a.graph.Store(next)
 	a.roads.Store(roadsOf(next))
 	a.engine.Configure(next.Settings.Queue)
+	if a.stub != nil {
+		a.stub.Configure(next.Settings)
+	}
 	gone := without(old.Nodes, next.Nodes)
 	a.retiring.Go(func() { a.retire(gone) })
 	return nil
@@ -241,7 +270,7 @@ func (a *Appliance) stop(ctx context.Context, g *Graph) error {
 	a.retiring.Wait()
 	hurry()
 	rest := filter(storeFirst(g.Nodes), notListener)
-	return errors.Join(err, stopNodes(ctx, rest), closeNodes(g.Nodes))
+	return errors.Join(err, stopNodes(ctx, rest), closeNodes(g.Nodes), a.closeResolver())
 }
 
 // Healthy says what keeps the appliance from accepting, signing and storing
@@ -314,13 +343,6 @@ func (a *Appliance) provision(g *Graph) error { return a.provisionNodes(g, store
 // provisionNodes provisions all it can, so that the administrator sees every
 // error at once. What depends on an instance that failed is passed over.
 func (a *Appliance) provisionNodes(g *Graph, nodes []*Node) error {
-	resolver := a.opts.Resolver
-	if resolver == nil {
-		var err error
-		if resolver, err = NewResolver(g.Settings.Resolver); err != nil {
-			return fmt.Errorf("resolver: %w", err)
-		}
-	}
 	failed := make(map[Addr]bool)
 	var all []error
 	for _, n := range nodes {
@@ -332,7 +354,7 @@ func (a *Appliance) provisionNodes(g *Graph, nodes []*Node) error {
 			continue
 		}
 		n.provisioned = true
-		if err := n.Module.Provision(a.context(g, n, resolver)); err != nil {
+		if err := n.Module.Provision(a.context(g, n)); err != nil {
 			failed[n.Addr] = true
 			all = append(all, &InstanceError{n.Addr, err})
 		}
@@ -340,7 +362,7 @@ func (a *Appliance) provisionNodes(g *Graph, nodes []*Node) error {
 	return errors.Join(all...)
 }
 
-func (a *Appliance) context(g *Graph, n *Node, resolver Resolver) *Context {
+func (a *Appliance) context(g *Graph, n *Node) *Context {
 	n.metrics = newInstanceMetrics(n.Addr)
 	c := &Context{
 		Addr:     n.Addr,
@@ -348,7 +370,7 @@ func (a *Appliance) context(g *Graph, n *Node, resolver Resolver) *Context {
 		Hostname: g.Settings.Hostname,
 		DataDir:  g.Settings.DataDir,
 		Limits:   g.Settings.Limits,
-		Resolver: resolver,
+		Resolver: a.resolver,
 		Metrics:  n.metrics,
 		Events:   a.events,
 		Sockets:  &a.sockets,

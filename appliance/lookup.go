@@ -45,12 +45,13 @@ type DNSAnswer struct {
 	Secure  bool      // every step of the way is vouched for by DNSSEC (the AD bit: RFC 4035, section 3.2.3)
 	Expires time.Time // not to be used after that
 	Addrs   []netip.Addr
-	MX      []*net.MX
-	Texts   []string // the strings of a TXT record put together, or the names of PTR records
+	MX      []*net.MX // by preference; hosts in lower case with a final dot, "." is the null MX
+	Texts   []string  // the strings of a TXT record put together, or the names of PTR records, with a final dot
 	TLSA    []TLSA
 }
 
-// A TLSA is a record of DANE (RFC 6698, section 2.1).
+// A TLSA is a record of DANE (RFC 6698, section 2.1). One that is too short to
+// be read is here as 255 255 255 without Data, which nobody can use.
 type TLSA struct {
 	Usage, Selector, MatchingType uint8
 	Data                          []byte

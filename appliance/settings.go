@@ -24,6 +24,11 @@ type Settings struct {
 	// The DNS server to ask, as "10.0.0.53" or "127.0.0.1:5353". Default:
 	// those the system is set up for.
 	Resolver string `hcl:"resolver,optional"`
+	// Whether the DNS servers are believed when they say that DNSSEC vouches
+	// for an answer. Write true if each of them validates and nobody can change
+	// anything on the way to it, as with unbound on this machine; without it
+	// there is no DANE. Default false.
+	DNSSEC bool `hcl:"dnssec,optional"`
 
 	// What is logged, and in which form.
 	Log LogSettings `hcl:"log,block"`

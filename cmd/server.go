@@ -13,6 +13,7 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance/admin"
 	"github.com/waxwing-mail/waxwing/appliance/config"
 	"github.com/waxwing-mail/waxwing/appliance/queue"
+	"github.com/waxwing-mail/waxwing/appliance/resolver"
 )
 
 // serverOptions is what a server is made from.
@@ -58,7 +59,7 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	s := &server{opts: o, events: new(admin.Events), version: runningVersion(), asked: make(chan struct{})}
 	s.log = newLogger(o.Log, file.Graph.Settings.Log)
 	s.appliance = appliance.New(file.Graph, appliance.Options{
-		Log: s.log.Logger, NewEngine: queue.New,
+		Log: s.log.Logger, NewEngine: queue.New, NewResolver: resolver.New,
 		Events: append([]appliance.EventSink{s.events}, o.Events...),
 	})
 	s.warn(file.Warnings)
