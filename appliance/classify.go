@@ -2,8 +2,12 @@ package appliance
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -85,10 +89,40 @@ func parseClassRule(line string) (r classRule, err error) {
 	return r, nil
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (c *ClassRules) UnmarshalText(b []byte) (err error) {
-	*c, err = ParseClassRules(string(b))
-	return err
+// UnmarshalText implements encoding.TextUnmarshaler: the text is the absolute
+// path of a file of rules, which is read at once.
+func (c *ClassRules) UnmarshalText(b []byte) error {
+	name := string(b)
+	if !filepath.IsAbs(name) {
+		return fmt.Errorf(`%q is no absolute path; write one as "/etc/waxwing/classes.txt"`, name)
+	}
+	text, err := readRules(name)
+	if err != nil {
+		return err
+	}
+	rules, err := ParseClassRules(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	*c = rules
+	return nil
+}
+
+// readRules reads a regular file, and no more of it than can be rules.
+func readRules(name string) (string, error) {
+	fi, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !fi.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a regular file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxClassText+1))
+	return string(b), errors.Join(err, f.Close())
 }
 
 // Classify says what a result is about: "" if the recipient is served. It

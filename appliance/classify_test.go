@@ -3,6 +3,7 @@ package appliance
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -157,7 +158,11 @@ func TestClassifyOurs(t *testing.T) {
 // TestClassRules: rules can be replaced, and a mistake in them is named.
 func TestClassRules(t *testing.T) {
 	var rules ClassRules
-	if err := rules.UnmarshalText([]byte("# mine\n\nspam 5.9.? Go  away|keep out\nlogin 571\n")); err != nil {
+	name := filepath.Join(t.TempDir(), "classes.txt")
+	if err := os.WriteFile(name, []byte("# mine\n\nspam 5.9.? Go  away|keep out\nlogin 571\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := rules.UnmarshalText([]byte(name)); err != nil {
 		t.Fatal(err)
 	}
 	for reply, want := range map[string]Class{
@@ -179,6 +184,27 @@ func TestClassRules(t *testing.T) {
 	} {
 		if _, err := ParseClassRules(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestClassFile: what is wrong with a file of rules is said with its name and
+// line, and the rules stay what they were.
+func TestClassFile(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "classes.txt")
+	if err := os.WriteFile(name, []byte("spam *\nspamm *\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		name: name + `: line 2: there is no class "spamm"`, dir: "is not a regular file", name + "x": "no such file", "classes.txt": "is no absolute path",
+	} {
+		rules := ClassRules{rules: []classRule{{class: ClassLoop, code: "*"}}}
+		if err := rules.UnmarshalText([]byte(path)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if got := rules.Classify(&Result{Reply: *NewReply(550, 0, 0, "no"), Remote: true}); got != ClassLoop {
+			t.Errorf("%s: the rules have changed: %q", path, got)
 		}
 	}
 }

@@ -110,9 +110,8 @@ type QueueSettings struct {
 	Concurrency int `hcl:"concurrency,optional"`
 	// Deliveries at a time to one destination. Default 20.
 	DestinationConcurrency int `hcl:"destination_concurrency,optional"`
-	// The rules by which replies of other servers are told apart, as
-	// file("/etc/waxwing/classes.txt"), instead of those that come with
-	// Waxwing: a line for each class, code and words.
+	// A file of rules by which replies of other servers are told apart, as
+	// "/etc/waxwing/classes.txt". Default: those that come with Waxwing.
 	Classes ClassRules `hcl:"classes,optional"`
 }
 
