@@ -28,3 +28,52 @@ func TestParseDNSServer(t *testing.T) {
 		}
 	}
 }
+
+// fakeStub is a StubResolver that writes down what happens to it.
+type fakeStub struct {
+	StubResolver
+	d *diary
+}
+
+func (s fakeStub) Configure(set Settings) { s.d.add("resolver:configure(%s)", set.Resolver) }
+func (s fakeStub) Close() error           { s.d.add("resolver:close"); return nil }
+
+// TestResolverLife: the resolver is there before the first module and until
+// the last is closed, and a reload configures it when it has succeeded.
+func TestResolverLife(t *testing.T) {
+	p := newPlant()
+	a := New(p.graph(), Options{
+		NewEngine: func(EngineContext) Engine { return &fakeEngine{d: p.d} },
+		NewResolver: func(c ResolverContext) StubResolver {
+			if c.Metrics == nil || c.Log == nil {
+				t.Error("no metrics or no log")
+			}
+			p.d.add("resolver:new(%s)", c.Settings.Mode)
+			return fakeStub{d: p.d}
+		},
+	})
+	p.expect(t, "resolver:new(live)")
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := a.context(p.graph(), p.relay).Resolver.(Querier); !ok {
+		t.Error("modules do not get a Querier")
+	}
+	p.d.take()
+	next := p.graph()
+	next.Settings.Resolver = "192.0.2.53"
+	if err := a.Reload(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "engine:configure resolver:configure(192.0.2.53)")
+	p.setRelay("relay2", "2")
+	p.relay.Module.(*part).fail = "start"
+	if err := a.Reload(t.Context(), p.graph()); err == nil {
+		t.Fatal("no error")
+	}
+	p.expect(t, "relay2:provision relay2:start relay2:close")
+	if err := a.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	p.expect(t, "in:stop engine:stop relay:stop store:stop store:close in:close relay:close resolver:close")
+}

@@ -121,7 +121,7 @@ func (c *chain) end(m response, elsewhere bool) (result, bool, error) {
 	switch {
 	case m.rcode == dns.RcodeNameError:
 		return c.nothing(m, "no such host"), true, nil
-	case m.soa != nil && dns.IsSubDomain(m.soa.Hdr.Name, c.at):
+	case c.denied(m):
 		return c.nothing(m, "no "+dns.TypeToString[c.q.typ]+" record"), true, nil
 	case elsewhere:
 		return result{}, false, nil
@@ -133,12 +133,18 @@ func (c *chain) end(m response, elsewhere bool) (result, bool, error) {
 	return c.nothing(m, "no "+dns.TypeToString[c.q.typ]+" record"), true, nil
 }
 
+// denied says that the message has the SOA record of a zone that the name can
+// be in.
+func (c *chain) denied(m response) bool {
+	return m.soa != nil && dns.IsSubDomain(m.soa.Hdr.Name, c.at)
+}
+
 // nothing is the answer that there is no such name or record. RFC 2308,
 // section 5: it is kept for the smaller of the TTL of the SOA record and its
 // minimum field; without SOA record it "SHOULD NOT be cached".
 func (c *chain) nothing(m response, why string) result {
 	res := result{err: &net.DNSError{Err: why, IsNotFound: true}}
-	if m.soa != nil {
+	if c.denied(m) {
 		res.keep = min(seconds(min(c.ttl, ttl(m.soa.Hdr), m.soa.Minttl)), maxNegative)
 	}
 	res.answer = c.answer(res.keep)
