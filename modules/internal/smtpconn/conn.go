@@ -25,6 +25,8 @@ type Target struct {
 	ServerName string   // the name in its certificate, if that is not Name
 	Policy     Policy   // who demands TLS
 	DANE       dane.Set // what its certificate must be, for TLSDANE
+	// MaxMessages bounds the messages of one connection; 0 is Config.MaxMessages.
+	MaxMessages int
 }
 
 // A conn is one connection to a target. It is used by one goroutine at a time.

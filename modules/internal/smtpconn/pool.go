@@ -203,7 +203,7 @@ func (p *Pool) put(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// The caller is inside a delivery: work is not zero, and may be added to.
-	if p.stopped || p.nIdle >= p.cfg.MaxIdle || c.transactions >= p.cfg.MaxMessages {
+	if p.stopped || p.nIdle >= p.cfg.MaxIdle || c.transactions >= cmp.Or(c.target.MaxMessages, p.cfg.MaxMessages) {
 		p.work.Go(func() { c.quit(p.life) })
 		return
 	}

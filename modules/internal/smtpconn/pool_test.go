@@ -66,6 +66,17 @@ func TestReuseOfRefusal(t *testing.T) {
 	send(t, p, s, "250 2.0.0 remote")
 }
 
+// TestMaxMessagesOfTarget: a server that is known to want fewer gets fewer.
+func TestMaxMessagesOfTarget(t *testing.T) {
+	s := serve(t, plain+taken+taken+quit, plain+taken+quit)
+	p := pool(t)
+	to := s.target()
+	to.MaxMessages = 2
+	for range 3 {
+		check(t, p.Deliver(t.Context(), envelope("one@b.test"), simple, targets(to)), "250 2.0.0 remote")
+	}
+}
+
 func TestMaxMessages(t *testing.T) {
 	s := serve(t, plain+taken+taken+quit, plain+taken+quit)
 	p := pool(t, func(c *Config) { c.MaxMessages = 2 })

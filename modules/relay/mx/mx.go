@@ -87,6 +87,9 @@ type MX struct {
 	// How long a connection is kept open for the next message. Default 20s,
 	// at most 5m.
 	Idle time.Duration `hcl:"idle,optional"`
+	// What the mail servers of single companies take. The label is the name of
+	// the provider. Default: what comes with Waxwing, as docs/relays.md says.
+	Providers []Provider `hcl:"provider,block"`
 
 	hostname string
 	mode     smtpconn.TLSMode
@@ -96,6 +99,8 @@ type MX struct {
 	families []string              // in use, the preferred one first: "ip4", "ip6"
 	unused   []string              // the others
 	pool     *smtpconn.Pool
+
+	providers providers
 }
 
 // Interface guards.
@@ -126,6 +131,9 @@ const (
 func (m *MX) Validate() error {
 	if _, err := m.tlsMode(); err != nil {
 		return &appliance.AttrError{Attr: "tls", Msg: err.Error()}
+	}
+	if _, err := newProviders(m.Providers); err != nil {
+		return &appliance.AttrError{Attr: "provider", Msg: err.Error()}
 	}
 	if err := m.ClientSettings.Validate(); err != nil {
 		return err
@@ -178,6 +186,9 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 	}
 	m.families, m.unused = split(m.IPVersions, m.sources)
 	m.hostname = ctx.Hostname
+	if m.providers, err = newProviders(m.Providers); err != nil {
+		return err
+	}
 	m.resolver = ctx.Resolver
 	if m.resolver == nil {
 		m.resolver = net.DefaultResolver
@@ -243,7 +254,7 @@ func (m *MX) targets(ctx context.Context, to appliance.Mailbox) iter.Seq2[smtpco
 				if left--; left < 0 {
 					return
 				}
-				t := smtpconn.Target{Name: h.name, Addr: netip.AddrPortFrom(ip, uint16(m.Port)), TLS: m.mode}
+				t := smtpconn.Target{Name: h.name, Addr: netip.AddrPortFrom(ip, uint16(m.Port)), TLS: m.usualMode(h.name), MaxMessages: m.maxMessages(h.name)}
 				if h.literal {
 					t.ServerName = ip.String()
 				}
