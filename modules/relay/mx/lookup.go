@@ -22,7 +22,10 @@ const maxHosts = 20
 type host struct {
 	name    string
 	addrs   []netip.Addr
-	literal bool // the name is an address
+	literal bool   // the name is an address
+	found   string // where the addresses were, if the name is an alias
+	secure  bool   // DNSSEC vouches for the addresses
+	known   bool   // DNSSEC vouches for the name: it is a mail exchanger of the domain
 }
 
 // An exchanger is an MX record that makes sense.
@@ -51,18 +54,19 @@ func (m *MX) hosts(ctx context.Context, to appliance.Mailbox) iter.Seq2[host, *s
 			m.yieldLiteral(to.Domain, ip, yield)
 			return
 		}
-		exchangers, implicit, failure := m.lookup(ctx, to.Domain)
+		set, failure := m.lookup(ctx, to.Domain)
 		if failure != nil {
 			yield(host{}, failure)
 			return
 		}
-		for group := range groups(exchangers) {
+		for group := range groups(set.list) {
 			hosts := make([]found, len(group))
 			for i, x := range group {
-				if hosts[i] = m.resolve(ctx, x.name, implicit); hosts[i].self {
+				if hosts[i] = m.resolve(ctx, x.name, set.implicit); hosts[i].self {
 					yield(host{}, stop(x.name))
 					return
 				}
+				hosts[i].host.known = set.secure
 			}
 			for _, f := range hosts {
 				if !yield(f.host, f.failure) {
@@ -89,30 +93,38 @@ func (m *MX) yieldLiteral(name string, ip netip.Addr, yield func(host, *smtpconn
 	yield(host{name: name, addrs: []netip.Addr{ip}, literal: true}, nil)
 }
 
-// lookup returns the mail exchangers of a domain by preference, equals in
-// random order. implicit says that the domain has no MX record and stands for
-// itself (RFC 5321, section 5.1).
-func (m *MX) lookup(ctx context.Context, domain string) (list []exchanger, implicit bool, f *smtpconn.Failure) {
+// An exchangerSet is the mail exchangers of a domain by preference, equals in
+// random order.
+type exchangerSet struct {
+	list []exchanger
+	// implicit says that the domain has no MX record and stands for itself
+	// (RFC 5321, section 5.1).
+	implicit bool
+	secure   bool // DNSSEC vouches for it
+}
+
+// lookup returns the mail exchangers of a domain.
+func (m *MX) lookup(ctx context.Context, domain string) (exchangerSet, *smtpconn.Failure) {
 	if domain == "" {
-		return nil, false, smtpconn.NewFailure("", errNoDomain)
+		return exchangerSet{}, smtpconn.NewFailure("", errNoDomain)
 	}
-	records, err := m.resolver.LookupMX(ctx, domain+".")
+	a, err := m.resolver.Query(ctx, appliance.QueryMX, domain+".")
 	// The resolver can give records and an error at once: some of the records
 	// were malformed. The good ones are used.
-	if len(records) == 0 {
+	if len(a.MX) == 0 {
 		if err == nil || notFound(err) {
-			return []exchanger{{name: domain}}, true, nil
+			return exchangerSet{list: []exchanger{{name: domain}}, implicit: true, secure: a.Secure}, nil
 		}
-		return nil, false, smtpconn.NewFailure("", errDNS.With(err))
+		return exchangerSet{}, smtpconn.NewFailure("", errDNS.With(err))
 	}
-	list, null := exchangers(records)
+	list, null := exchangers(a.MX)
 	switch {
 	case len(list) > 0:
-		return list, false, nil
-	case null && len(records) == 1:
-		return nil, false, smtpconn.NewFailure("", errNullMX)
+		return exchangerSet{list: list, secure: a.Secure && err == nil}, nil
+	case null && len(a.MX) == 1:
+		return exchangerSet{}, smtpconn.NewFailure("", errNullMX)
 	}
-	return nil, false, smtpconn.NewFailure("", errNoHost)
+	return exchangerSet{}, smtpconn.NewFailure("", errNoHost)
 }
 
 // exchangers sorts the records and leaves out what is no host. null says that
@@ -166,15 +178,15 @@ func (m *MX) resolve(ctx context.Context, name string, implicit bool) found {
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") || strings.EqualFold(name, m.hostname) {
 		return found{self: true}
 	}
-	ips, err := m.addresses(ctx, name, m.families)
-	if len(ips) == 0 && err != nil {
+	at, err := m.addresses(ctx, name, m.families)
+	if len(at.addrs) == 0 && err != nil {
 		return found{failure: smtpconn.NewFailure(name, errDNS.With(err))}
 	}
-	if len(ips) == 0 {
+	if len(at.addrs) == 0 {
 		return found{failure: m.nowhere(ctx, name, implicit)}
 	}
-	f := found{host: host{name: name}}
-	for _, ip := range ips {
+	f := found{host: host{name: name, found: at.name, secure: at.secure}}
+	for _, ip := range at.addrs {
 		switch m.guard.check(ip) {
 		case nil:
 			f.host.addrs = append(f.host.addrs, ip)
@@ -188,28 +200,40 @@ func (m *MX) resolve(ctx context.Context, name string, implicit bool) found {
 	return f
 }
 
+// A location is the addresses of a host.
+type location struct {
+	addrs  []netip.Addr
+	name   string // where they were found, after aliases
+	secure bool   // DNSSEC vouches for all of them
+}
+
+// queries are the records that hold the addresses of a family.
+var queries = map[string]appliance.QueryType{"ip4": appliance.QueryA, "ip6": appliance.QueryAAAA}
+
 // addresses looks up a host in the given families. Each is asked for by
 // itself: one answer for both would hide that one of them failed, and a
 // failure must never look like "no such host". There may be both addresses
 // and an error; neither means that the host certainly has no address.
-func (m *MX) addresses(ctx context.Context, name string, families []string) (all []netip.Addr, failed error) {
+func (m *MX) addresses(ctx context.Context, name string, families []string) (at location, failed error) {
+	at.secure = true
 	for _, family := range families {
-		ips, err := m.resolver.LookupNetIP(ctx, family, name+".")
+		a, err := m.resolver.Query(ctx, queries[family], name+".")
 		if err != nil && !notFound(err) {
 			failed = errors.Join(failed, err)
 		}
-		for _, ip := range ips {
-			all = append(all, ip.Unmap().WithZone(""))
+		for _, ip := range a.Addrs {
+			at.addrs = append(at.addrs, ip.Unmap().WithZone(""))
+			at.name, at.secure = a.Name, at.secure && a.Secure && (at.name == "" || at.name == a.Name)
 		}
 	}
-	return all, failed
+	return at, failed
 }
 
 // nowhere says why a host has no address in the families that are used.
 func (m *MX) nowhere(ctx context.Context, name string, implicit bool) *smtpconn.Failure {
 	others, err := m.addresses(ctx, name, m.unused)
 	switch {
-	case len(others) > 0:
+	case len(others.addrs) > 0:
 		return smtpconn.NewFailure(name, errFamily)
 	case err != nil:
 		return smtpconn.NewFailure(name, errDNS.With(err))

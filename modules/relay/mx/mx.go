@@ -19,28 +19,54 @@
 // more when it is dialled. If we are one of the mail exchangers, only better
 // ones are tried; if there are none, the message is in a loop (5.4.6).
 //
-// TLS is opportunistic unless tls says otherwise: where it is offered it is
-// used, and where it fails the message goes in plain text, as most of the
-// world's mail exchangers have certificates that prove nothing. A receiver that
-// asks for a certificate is shown that of client_certificate; few ask, and
-// fewer do anything with it.
+// # TLS
+//
+// What TLS must be like is decided for each mail exchanger, by the first of
+// these that has something to say:
+//
+//	domain blocks  what the administrator wants for the domain
+//	DANE           the exchanger has TLSA records that DNSSEC vouches for: TLS
+//	               with one of their certificates (RFC 7672)
+//	MTA-STS        the domain enforces a policy: only the exchangers in it, and
+//	               only TLS with a valid certificate (RFC 8461)
+//	tls            "opportunistic" unless the file says otherwise
+//
+// What the first three demand is met or the mail waits: there is no plain text
+// and no other exchanger instead, and a look-up that fails is no permission.
+//
+// Opportunistic means that TLS is used where it is offered, and that the
+// message goes in plain text where it fails, as many of the world's mail
+// exchangers have certificates that prove nothing (RFC 7435). What it learns is
+// remembered, over restarts too: an address whose handshake failed is spared it
+// for an hour, and a host that once had a valid certificate nobody had asked
+// for is missed when it has no TLS any more. That is logged, and not
+// acted on unless tls_downgrade says so: mail servers do change hands, and a
+// guess of ours is no policy of theirs.
+//
+// A receiver that asks for a certificate is shown that of client_certificate;
+// few ask, and fewer do anything with it.
 package mx
 
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"iter"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/modules/internal/certs"
+	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
@@ -66,6 +92,26 @@ type MX struct {
 	// of the mail exchanger, or no delivery. "none": never TLS.
 	// Default "opportunistic".
 	TLS string `hcl:"tls,optional"`
+	// Whether to honour the TLSA records of mail exchangers (DANE, RFC 7672):
+	// TLS with the certificate they name, or no delivery. Without a resolver
+	// whose DNSSEC can be relied on it is not used, and the log says why.
+	// Default true.
+	DANE bool `hcl:"dane,optional"`
+	// Whether to honour the MTA-STS policies of domains (RFC 8461): if one is
+	// enforced, mail goes to the exchangers in it, by TLS with a valid certificate,
+	// or not at all. Default true.
+	MTASTS bool `hcl:"mta_sts,optional"`
+	// What to do when a mail exchanger that had TLS with a valid certificate
+	// within 30 days has none: "warn" logs it and delivers in plain text,
+	// "defer" keeps the mail. A domain block with tls = "opportunistic" exempts
+	// a domain. Default "warn".
+	TLSDowngrade string `hcl:"tls_downgrade,optional"`
+	// A file with the certificates, in PEM, of the authorities that may vouch
+	// for mail exchangers and for hosts of MTA-STS policies. Default: those of
+	// the system.
+	CAFile string `hcl:"ca_file,optional"`
+	// What TLS must be like for single domains. The label is the domain.
+	Domains []Domain `hcl:"domain,block"`
 	certs.ClientSettings
 	// The addresses of this machine to send from, at most one of each family:
 	// ["203.0.113.7", "2001:db8::7"]. A family without an address here is not
@@ -91,16 +137,27 @@ type MX struct {
 	// the provider. Default: what comes with Waxwing, as docs/relays.md says.
 	Providers []Provider `hcl:"provider,block"`
 
-	hostname string
-	mode     smtpconn.TLSMode
-	resolver appliance.Resolver
-	guard    guard
-	sources  map[string]netip.Addr // by family; empty if the system chooses
-	families []string              // in use, the preferred one first: "ip4", "ip6"
-	unused   []string              // the others
-	pool     *smtpconn.Pool
+	hostname  string
+	log       *zap.Logger
+	mode      smtpconn.TLSMode
+	overrides map[string]smtpconn.TLSMode // by domain, or "*." and the domain above
+	resolver  appliance.Querier
+	guard     guard
+	sources   map[string]netip.Addr // by family; empty if the system chooses
+	families  []string              // in use, the preferred one first: "ip4", "ip6"
+	unused    []string              // the others
+	pool      *smtpconn.Pool
 
 	providers providers
+
+	roots      *x509.CertPool // nil: those of the system
+	values     appliance.Values
+	policies   *mtasts.Cache
+	policyPort int // of web servers; 0 is 443
+	counted    *prometheus.CounterVec
+	memory     *memory
+	saver      sync.WaitGroup
+	stopped    chan struct{}
 }
 
 // Interface guards.
@@ -114,6 +171,9 @@ var (
 func New() *MX {
 	return &MX{
 		TLS:            string(smtpconn.TLSOpportunistic),
+		DANE:           true,
+		MTASTS:         true,
+		TLSDowngrade:   downgradeWarn,
 		IPVersions:     []string{ipv4, ipv6},
 		Port:           25,
 		ConnectTimeout: 30 * time.Second,
@@ -131,6 +191,12 @@ const (
 func (m *MX) Validate() error {
 	if _, err := m.tlsMode(); err != nil {
 		return &appliance.AttrError{Attr: "tls", Msg: err.Error()}
+	}
+	if m.TLSDowngrade != downgradeWarn && m.TLSDowngrade != downgradeDefer {
+		return &appliance.AttrError{Attr: "tls_downgrade", Msg: fmt.Sprintf(`%q: write "warn" or "defer"`, m.TLSDowngrade)}
+	}
+	if _, err := parseDomains(m.Domains); err != nil {
+		return &appliance.AttrError{Attr: "domain", Msg: err.Error()}
 	}
 	if _, err := newProviders(m.Providers); err != nil {
 		return &appliance.AttrError{Attr: "provider", Msg: err.Error()}
@@ -189,18 +255,30 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 	if m.providers, err = newProviders(m.Providers); err != nil {
 		return err
 	}
-	m.resolver = ctx.Resolver
-	if m.resolver == nil {
-		m.resolver = net.DefaultResolver
+	if m.overrides, err = parseDomains(m.Domains); err != nil {
+		return err
 	}
+	if m.roots, err = m.authorities(); err != nil {
+		return err
+	}
+	m.log = cmp.Or(ctx.Log, zap.NewNop())
+	m.resolver = querier(net.DefaultResolver)
+	if ctx.Resolver != nil {
+		m.resolver = querier(ctx.Resolver)
+	}
+	m.values, m.memory, m.counted = ctx.Values, newMemory(), newPolicyMetric(ctx.Metrics)
+	m.stopped = make(chan struct{})
+	m.policies = m.newPolicies(ctx.Values)
 	m.guard = guard{allowed: allowed, own: interfaceAddrs}
-	certificate, err := m.OpenClientCertificate(cmp.Or(ctx.Log, zap.NewNop()), ctx.Metrics)
+	certificate, err := m.OpenClientCertificate(m.log, ctx.Metrics)
 	if err != nil {
 		return err
 	}
 	m.pool = smtpconn.NewPool(smtpconn.Config{
 		Hello:             ctx.Hostname,
 		RefuseSelf:        true,
+		TLS:               &tls.Config{RootCAs: m.roots},
+		Observe:           m.observe,
 		ClientCertificate: certificate,
 		Dial:              m.dial,
 		Timeouts:          smtpconn.Timeouts{Connect: m.ConnectTimeout},
@@ -212,10 +290,21 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 }
 
 // Start implements appliance.Starter.
-func (m *MX) Start(context.Context) error { return nil }
+func (m *MX) Start(ctx context.Context) error {
+	m.sayDANE()
+	m.remember(ctx)
+	return nil
+}
 
 // Stop implements appliance.Starter: it closes the connections.
-func (m *MX) Stop(ctx context.Context) error { return m.pool.Stop(ctx) }
+func (m *MX) Stop(ctx context.Context) error {
+	defer context.AfterFunc(ctx, m.policies.Stop)() // a delivery may be waiting for a policy
+	err := m.pool.Stop(ctx)
+	m.policies.Stop()
+	close(m.stopped)
+	m.saver.Wait()
+	return err
+}
 
 // NextHop implements appliance.Relay: it is the domain.
 func (m *MX) NextHop(to appliance.Mailbox) string { return to.Domain }
@@ -225,12 +314,7 @@ func (m *MX) Deliver(ctx context.Context, env appliance.Envelope, msg *appliance
 	if len(env.Recipients) == 0 {
 		return nil
 	}
-	if env.RequireTLS {
-		// RFC 8689, section 4.2.1 wants mail exchangers that are known by
-		// DNSSEC or MTA-STS. What cannot be promised is not tried.
-		return appliance.Results(len(env.Recipients), appliance.Result{Reply: *errRequireTLS})
-	}
-	return m.pool.Deliver(ctx, env, msg, m.targets(ctx, env.Recipients[0].Mailbox))
+	return m.pool.Deliver(ctx, env, msg, m.targets(ctx, env.Recipients[0].Mailbox, env.RequireTLS))
 }
 
 var errRequireTLS = appliance.NewReply(550, 7, 30, "The sender requires TLS all the way, which cannot be assured for this domain; send it without REQUIRETLS")
@@ -239,11 +323,19 @@ var errRequireTLS = appliance.NewReply(550, 7, 30, "The sender requires TLS all 
 const maxAddresses = 20
 
 // targets is where mail for a mailbox may go, best first. It looks up a host
-// only when it is its turn.
-func (m *MX) targets(ctx context.Context, to appliance.Mailbox) iter.Seq2[smtpconn.Target, *smtpconn.Failure] {
+// only when it is its turn. requireTLS leaves out those for which TLS all the
+// way cannot be assured.
+func (m *MX) targets(ctx context.Context, to appliance.Mailbox, requireTLS bool) iter.Seq2[smtpconn.Target, *smtpconn.Failure] {
 	return func(yield func(smtpconn.Target, *smtpconn.Failure) bool) {
-		left := maxAddresses
+		left, d := maxAddresses, &destination{domain: to.Domain}
 		for h, failure := range m.hosts(ctx, to) {
+			var want demand
+			if failure == nil {
+				want, failure = m.demands(ctx, d, h)
+			}
+			if failure == nil && requireTLS {
+				want, failure = assured(h, want)
+			}
 			if failure != nil {
 				if !yield(smtpconn.Target{}, failure) {
 					return
@@ -254,11 +346,7 @@ func (m *MX) targets(ctx context.Context, to appliance.Mailbox) iter.Seq2[smtpco
 				if left--; left < 0 {
 					return
 				}
-				t := smtpconn.Target{Name: h.name, Addr: netip.AddrPortFrom(ip, uint16(m.Port)), TLS: m.usualMode(h.name), MaxMessages: m.maxMessages(h.name)}
-				if h.literal {
-					t.ServerName = ip.String()
-				}
-				if !yield(t, nil) {
+				if !yield(m.target(h, ip, want), nil) {
 					return
 				}
 			}

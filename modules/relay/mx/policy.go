@@ -1,0 +1,170 @@
+package mx
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/dane"
+	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
+	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
+)
+
+// A demand is what TLS must be like for one mail exchanger, and who wants that.
+type demand struct {
+	mode   smtpconn.TLSMode
+	policy smtpconn.Policy // "" is our own configuration
+	set    dane.Set
+	base   string // TLSA base domain, for mode "dane"
+	// known says that the name of the mail exchanger is not the word of an
+	// attacker: DNSSEC or MTA-STS vouches for it. Together with a mode that
+	// verifies it is what REQUIRETLS asks for (RFC 8689, section 4.2.1).
+	known bool
+}
+
+// A destination is the domain of an attempt and what is known of it.
+type destination struct {
+	domain string
+	looked bool // sts is known
+	sts    mtasts.Answer
+}
+
+// What is said when no policy can be met.
+const (
+	textNoDANE   = "%s has no DANE records (TLSA) that can be used, and nothing less may be used for this domain"
+	textTLSA     = "The DANE records (TLSA) of %s cannot be looked up, so that its certificate cannot be known"
+	textPolicy   = "Whether the recipient's domain has an MTA-STS policy cannot be found out at the moment"
+	textUnlisted = "%s is not a mail exchanger by the MTA-STS policy of the recipient's domain"
+)
+
+// demands decides what TLS must be like for a host: as the administrator says
+// for the domain, as DANE says, as MTA-STS says, or as the relay is set up. The
+// failure is why nothing may be sent to the host now.
+func (m *MX) demands(ctx context.Context, d *destination, h host) (demand, *smtpconn.Failure) {
+	own := demand{mode: m.usualMode(h.name), known: h.known}
+	switch override := m.override(d.domain); {
+	case override == daneOnly:
+		return m.onlyDANE(ctx, d, h)
+	case override != "":
+		return demand{mode: override, known: h.known}, nil
+	case m.mode == smtpconn.TLSNone || h.literal:
+		return own, nil
+	}
+	if m.DANE {
+		if found, failure := m.byDANE(ctx, d, h); failure != nil || found.policy != "" {
+			return found, failure
+		}
+	}
+	if m.MTASTS {
+		if found, failure := m.bySTS(ctx, d, h, own.mode); failure != nil || found.policy != "" {
+			return found, failure
+		}
+	}
+	if m.TLSDowngrade == downgradeDefer && own.mode == smtpconn.TLSOpportunistic && m.memory.wasGenuine(h.name, time.Now()) {
+		own.mode, own.policy = smtpconn.TLSRequired, smtpconn.PolicyMemory
+	}
+	return own, nil
+}
+
+func (m *MX) onlyDANE(ctx context.Context, d *destination, h host) (demand, *smtpconn.Failure) {
+	found, failure := m.byDANE(ctx, d, h)
+	if failure == nil && found.mode != smtpconn.TLSDANE {
+		m.count(labelConfigured, "dane-required")
+		failure = smtpconn.NewFailure(h.name, appliance.Replyf(451, 7, 5, textNoDANE, h.name))
+	}
+	return found, failure
+}
+
+// byDANE looks for TLSA records of a host. RFC 7672, section 2.2: they count
+// if DNSSEC vouches for the MX records, for the addresses and for themselves.
+// If a resolver cannot be relied on to say so, nothing is vouched for,
+// whatever bits it sets.
+func (m *MX) byDANE(ctx context.Context, d *destination, h host) (demand, *smtpconn.Failure) {
+	if !h.known || !h.secure || m.resolver.DNSSEC() != nil {
+		return demand{}, nil
+	}
+	for _, base := range dane.Base(h.name, h.found) {
+		a, err := m.resolver.Query(ctx, appliance.QueryTLSA, dane.RecordName(base, uint16(m.Port))+".")
+		switch {
+		case notFound(err) || err == nil && !a.Secure:
+			continue
+		case err != nil:
+			// RFC 7672, section 2.1.2: an answer that cannot be had, or is
+			// bogus, may be an attack: "the SMTP client MUST NOT" go on
+			// without.
+			m.count(string(smtpconn.PolicyDANE), "dnssec-invalid")
+			return demand{}, smtpconn.NewFailure(h.name, appliance.Replyf(451, 7, 5, textTLSA, h.name).With(err))
+		}
+		set, usable := dane.New(a.TLSA, base, h.name, d.domain)
+		if usable {
+			return demand{mode: smtpconn.TLSDANE, policy: smtpconn.PolicyDANE, set: set, base: base, known: true}, nil
+		}
+		if len(a.TLSA) > 0 {
+			m.count(string(smtpconn.PolicyDANE), "tlsa-invalid")
+			return demand{mode: stricter(m.mode, smtpconn.TLSRequired), policy: smtpconn.PolicyDANE, known: true}, nil
+		}
+	}
+	return demand{}, nil
+}
+
+// stricter returns the one of two modes that demands more.
+func stricter(a, b smtpconn.TLSMode) smtpconn.TLSMode {
+	if a.Verifies() {
+		return a
+	}
+	return b
+}
+
+// bySTS holds a host against the MTA-STS policy of the domain. A policy that is
+// being tested demands no more than own.
+func (m *MX) bySTS(ctx context.Context, d *destination, h host, own smtpconn.TLSMode) (demand, *smtpconn.Failure) {
+	if !d.looked {
+		sts, err := m.policies.Policy(ctx, d.domain)
+		if err != nil {
+			return demand{}, smtpconn.NewFailure(h.name, appliance.NewReply(451, 3, 0, textPolicy).With(err))
+		}
+		d.sts, d.looked = sts, true
+	}
+	p := d.sts.Policy
+	if p == nil || p.Mode == mtasts.None {
+		return demand{}, nil
+	}
+	listed := p.Matches(h.name)
+	if !listed {
+		m.count(stsLabel(p.Mode), smtpconn.ValidationFailure)
+	}
+	switch {
+	case p.Mode == mtasts.Testing && !listed:
+		m.log.Info("MTA-STS, testing: the policy does not name this mail exchanger", zap.String("domain", d.domain), zap.String("host", h.name))
+		fallthrough
+	case p.Mode == mtasts.Testing:
+		return demand{mode: own, policy: smtpconn.PolicyTesting, known: h.known}, nil
+	case !listed:
+		// RFC 8461, section 5: "MUST NOT deliver the message to hosts that
+		// fail MX matching".
+		return demand{}, smtpconn.NewFailure(h.name, appliance.Replyf(451, 7, 5, textUnlisted, h.name))
+	}
+	return demand{mode: smtpconn.TLSVerified, policy: smtpconn.PolicySTS, known: true}, nil
+}
+
+func stsLabel(mode mtasts.Mode) string {
+	if mode == mtasts.Testing {
+		return string(smtpconn.PolicyTesting)
+	}
+	return string(smtpconn.PolicySTS)
+}
+
+// assured raises a demand to what REQUIRETLS wants. RFC 8689, section 4.2.1:
+// the name of the host by DNSSEC or MTA-STS, its certificate by an authority
+// or DANE. What cannot be promised is not tried.
+func assured(h host, d demand) (demand, *smtpconn.Failure) {
+	if !d.known {
+		return d, smtpconn.NewFailure(h.name, errRequireTLS)
+	}
+	if d.mode != smtpconn.TLSDANE {
+		d.mode = smtpconn.TLSVerified
+	}
+	return d, nil
+}
