@@ -108,7 +108,8 @@ type QueueSettings struct {
 	Postmaster Mailbox `hcl:"postmaster,optional"`
 	// Deliveries at a time, over all destinations. Default 100.
 	Concurrency int `hcl:"concurrency,optional"`
-	// Deliveries at a time to one destination. Default 20.
+	// Deliveries at a time to one site: the servers that one or more domains
+	// share. A relay may know better for some of them. Default 20.
 	DestinationConcurrency int `hcl:"destination_concurrency,optional"`
 	// A file of rules by which replies of other servers are told apart, as
 	// "/etc/waxwing/classes.txt". Default: those that come with Waxwing.

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -154,6 +155,25 @@ type Suspension struct {
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until,omitzero"` // zero: until it is resumed
 	Reason string    `json:"reason,omitempty"`
+}
+
+// Limits of a Suspension, in octets: a person writes it.
+const (
+	maxSuspensionName   = 1000
+	maxSuspensionReason = 200
+)
+
+// Check finds what cannot be meant.
+func (s *Suspension) Check(now time.Time) error {
+	switch {
+	case strings.TrimSpace(s.Name) == "" || len(s.Name) > maxSuspensionName:
+		return errors.New("name a destination or a site, such as example.org or internet/example.org")
+	case !s.Until.IsZero() && !s.Until.After(now):
+		return errors.New("the suspension would be over already")
+	case len(s.Reason) > maxSuspensionReason:
+		return fmt.Errorf("the reason has %d octets; at most %d are allowed", len(s.Reason), maxSuspensionReason)
+	}
+	return nil
 }
 
 // A SiteState is what the queue knows of a site.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,12 +16,13 @@ func (p *program) queueCommand() *cobra.Command {
 		Use:   "queue",
 		Short: "look into the queue and change what is in it",
 	},
-		p.queueListCommand(), p.queueSummaryCommand(), p.queueTopCommand(), p.queueShowCommand(),
+		p.queueListCommand(), p.queueSummaryCommand(), p.queueTopCommand(), p.queueShowCommand(), p.queueSitesCommand(),
 		p.changeCommand(queueChange{name: "retry", short: "attempt deliveries now"}),
 		p.changeCommand(queueChange{name: "hold", short: "keep deliveries until they are released"}),
 		p.changeCommand(queueChange{name: "release", short: "let held deliveries go on"}),
 		p.changeCommand(queueChange{name: "bounce", short: "return deliveries to their senders now", final: true}),
 		p.changeCommand(queueChange{name: "drop", short: "remove deliveries without telling anybody", final: true}),
+		p.suspendCommand(), p.resumeCommand(),
 	)
 }
 
@@ -89,7 +91,7 @@ func (p *program) queueListCommand() *cobra.Command {
 			if p.json {
 				return writeJSON(p.out, page)
 			}
-			return p.showQueue(page)
+			return errors.Join(p.showQueue(page), p.noteSuspensions(c.Context(), client))
 		},
 	}
 	f.add(c)

@@ -21,6 +21,8 @@ type status struct {
 	// Of certificates that somebody should look after.
 	Warnings []string          `json:"warnings,omitempty"`
 	Posture  appliance.Posture `json:"posture"`
+	// What a person lets wait in the queue.
+	Suspensions []appliance.Suspension `json:"suspensions,omitempty"`
 }
 
 func (p *program) statusCommand() *cobra.Command {
@@ -57,6 +59,11 @@ func statusOf(ctx context.Context, client *admin.Client) (s status, err error) {
 	if s.Posture, err = client.Posture(ctx); err != nil {
 		return s, err
 	}
+	page, err := client.Suspensions(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Suspensions = page.Suspensions
 	s.Warnings = warningsOf(s.Posture, time.Now())
 	err = client.Ready(ctx)
 	if e, ok := errors.AsType[*admin.Error](err); ok {
@@ -73,6 +80,9 @@ func (s status) write(p *program) error {
 	t.add("ready", map[bool]string{true: "yes", false: "no: " + strings.Join(s.Reasons, "; ")}[s.Ready])
 	for _, w := range s.Warnings {
 		t.add("warning", w)
+	}
+	if len(s.Suspensions) > 0 {
+		t.add("suspended", suspended(s.Suspensions, time.Now()))
 	}
 	t.add("hostname", s.Posture.Hostname)
 	t.add("data", s.Posture.DataDir)

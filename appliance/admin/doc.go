@@ -27,6 +27,10 @@
 //	GET  /v1/queue             QueuePage; id, sender, recipient, destination, held, older, class and limit select
 //	GET  /v1/queue/summary     QueueSummary; by is one of SummaryKeys, and the same select
 //	GET  /v1/queue/{id}        QueuedMessage, with what is remembered of its attempts
+//	GET  /v1/queue/sites       SitePage: the servers that mail goes to, with their limits
+//	GET  /v1/queue/suspensions SuspensionPage: what a person lets wait
+//	POST /v1/queue/suspend     SuspendRequest → SuspensionPage
+//	POST /v1/queue/resume      ResumeRequest → SuspensionPage
 //	POST /v1/queue/change      ChangeRequest → Changed
 //	GET  /v1/tls               CertificatePage
 //	POST /v1/tls/renew         RenewRequest → CertificatePage

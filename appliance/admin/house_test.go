@@ -205,14 +205,15 @@ func (s *fakeStore) Query(_ context.Context, f appliance.Filter) iter.Seq2[appli
 
 // fakeEngine keeps what is committed, and lets the test say what becomes of it.
 type fakeEngine struct {
-	store    *fakeStore
-	events   appliance.EventSink
-	mu       sync.Mutex
-	accepted []appliance.Accepted
-	bodies   []string
-	changed  []appliance.Filter
-	deliver  func(appliance.Accepted) []appliance.Event
-	full     bool
+	suspended []appliance.Suspension
+	store     *fakeStore
+	events    appliance.EventSink
+	mu        sync.Mutex
+	accepted  []appliance.Accepted
+	bodies    []string
+	changed   []appliance.Filter
+	deliver   func(appliance.Accepted) []appliance.Event
+	full      bool
 }
 
 func (*fakeEngine) Start(context.Context) error       { return nil }

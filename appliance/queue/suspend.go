@@ -19,13 +19,11 @@ import (
 const (
 	// suspensionsKey is where suspensions survive a restart.
 	suspensionsKey = "queue/suspensions.json"
-	// Limits of suspensions: a person makes them.
-	maxSuspensions    = 1000
-	maxSuspensionName = 1000 // octets
-	maxReason         = 200  // octets
+	// maxSuspensions bounds them: a person makes them.
+	maxSuspensions = 1000
 )
 
-// suspensions are by name. The zero value has none. It is guarded by
+// suspensions are by name, in lower case. The zero value has none. It is guarded by
 // engine.mu; a map in it is never changed but replaced.
 type suspensions struct {
 	byName map[string]appliance.Suspension
@@ -54,6 +52,7 @@ func (s *suspensions) hasName(name string) bool {
 	if len(s.byName) == 0 {
 		return false
 	}
+	name = strings.ToLower(name)
 	if _, ok := s.byName[name]; ok {
 		return true
 	}
@@ -86,7 +85,7 @@ func (e *engine) Suspensions() []appliance.Suspension {
 func (e *engine) Suspend(ctx context.Context, s appliance.Suspension) error {
 	s.Name = strings.ToLower(strings.TrimSpace(s.Name))
 	s.Since = e.now()
-	if err := checkSuspension(s); err != nil {
+	if err := s.Check(s.Since); err != nil {
 		return err
 	}
 	err := e.changeSuspensions(ctx, func(all map[string]appliance.Suspension) error {
@@ -101,19 +100,6 @@ func (e *engine) Suspend(ctx context.Context, s appliance.Suspension) error {
 	}
 	e.house.Log.Info("mail is suspended", zap.String("name", s.Name), zap.Time("until", s.Until), zap.String("reason", s.Reason))
 	e.putBack(e.suspended.has)
-	return nil
-}
-
-// checkSuspension finds what cannot be meant.
-func checkSuspension(s appliance.Suspension) error {
-	switch {
-	case s.Name == "" || len(s.Name) > maxSuspensionName:
-		return fmt.Errorf("name a destination or a site, such as example.org or internet/example.org")
-	case !s.Until.IsZero() && !s.Until.After(s.Since):
-		return errors.New("the suspension would be over already")
-	case len(s.Reason) > maxReason:
-		return fmt.Errorf("the reason has %d octets; at most %d are allowed", len(s.Reason), maxReason)
-	}
 	return nil
 }
 
