@@ -25,10 +25,16 @@ type Domain struct {
 // world is not that far.
 const daneOnly smtpconn.TLSMode = "dane-only"
 
+// An override is what a domain block says.
+type override struct {
+	mode   smtpconn.TLSMode // "" is nothing
+	number int              // of the block, from 1
+}
+
 // parseDomains checks the domain blocks and returns what they say by name.
-func parseDomains(list []Domain) (map[string]smtpconn.TLSMode, error) {
-	all := make(map[string]smtpconn.TLSMode, len(list))
-	for _, d := range list {
+func parseDomains(list []Domain) (map[string]override, error) {
+	all := make(map[string]override, len(list))
+	for i, d := range list {
 		base, below := strings.CutPrefix(d.Name, "*.")
 		name, err := appliance.ParseDomain(base)
 		if err != nil || strings.HasPrefix(name, "[") {
@@ -40,26 +46,27 @@ func parseDomains(list []Domain) (map[string]smtpconn.TLSMode, error) {
 		if _, twice := all[name]; twice {
 			return nil, fmt.Errorf("%q is there twice", d.Name)
 		}
-		all[name], err = smtpconn.ParseTLSMode(d.TLS, smtpconn.TLSNone, smtpconn.TLSOpportunistic, smtpconn.TLSRequired, smtpconn.TLSVerified, daneOnly)
+		mode, err := smtpconn.ParseTLSMode(d.TLS, smtpconn.TLSNone, smtpconn.TLSOpportunistic, smtpconn.TLSRequired, smtpconn.TLSVerified, daneOnly)
 		if err != nil {
 			return nil, fmt.Errorf("%s: tls: %w", d.Name, err)
 		}
+		all[name] = override{mode, i + 1}
 	}
 	return all, nil
 }
 
-// override is what the administrator wants for a domain, or "".
-func (m *MX) override(domain string) smtpconn.TLSMode {
-	if mode, ok := m.overrides[domain]; ok {
-		return mode
+// override is what the administrator wants for a domain, if anything.
+func (m *MX) override(domain string) override {
+	if found, ok := m.overrides[domain]; ok {
+		return found
 	}
 	for rest := domain; ; {
 		_, parent, ok := strings.Cut(rest, ".")
 		if !ok {
-			return ""
+			return override{}
 		}
-		if mode, ok := m.overrides["*."+parent]; ok {
-			return mode
+		if found, ok := m.overrides["*."+parent]; ok {
+			return found
 		}
 		rest = parent
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
 var _ appliance.Explainer = (*MX)(nil)
@@ -14,7 +15,7 @@ var _ appliance.Explainer = (*MX)(nil)
 // families, with how much TLS.
 func (m *MX) Explain(ctx context.Context, q appliance.Question) []appliance.Answer {
 	all := []appliance.Answer{
-		{Topic: "TLS", Text: m.TLS, Attr: "tls"},
+		m.explainTLS(q.To.Domain),
 		{Topic: "families", Text: strings.Join(m.IPVersions, ", then "), Attr: "ip_versions"},
 	}
 	if len(m.Source) > 0 {
@@ -35,4 +36,22 @@ func (m *MX) Explain(ctx context.Context, q appliance.Question) []appliance.Answ
 		all = append(all, appliance.Answer{Topic: "server", Text: fmt.Sprintf("%s, port %d: %s", h.name, m.Port, strings.Join(addrs, ", "))})
 	}
 	return all
+}
+
+// explainTLS says who decides about TLS, as far as the file knows it.
+func (m *MX) explainTLS(domain string) appliance.Answer {
+	if o := m.override(domain); o.mode != "" {
+		return appliance.Answer{Topic: "TLS", Text: string(o.mode) + ", whatever the domain says", Attr: fmt.Sprintf("domain.%d", o.number)}
+	}
+	text := m.TLS
+	switch {
+	case m.mode == smtpconn.TLSNone:
+	case m.DANE && m.MTASTS:
+		text += ", unless DANE or MTA-STS demands more"
+	case m.DANE:
+		text += ", unless DANE demands more"
+	case m.MTASTS:
+		text += ", unless MTA-STS demands more"
+	}
+	return appliance.Answer{Topic: "TLS", Text: text, Attr: "tls"}
 }

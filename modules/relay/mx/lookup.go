@@ -100,7 +100,7 @@ type exchangerSet struct {
 	// implicit says that the domain has no MX record and stands for itself
 	// (RFC 5321, section 5.1).
 	implicit bool
-	secure   bool // DNSSEC vouches for it
+	secure   bool // DNSSEC vouches for it, and can be relied on
 }
 
 // lookup returns the mail exchangers of a domain.
@@ -113,19 +113,23 @@ func (m *MX) lookup(ctx context.Context, domain string) (exchangerSet, *smtpconn
 	// were malformed. The good ones are used.
 	if len(a.MX) == 0 {
 		if err == nil || notFound(err) {
-			return exchangerSet{list: []exchanger{{name: domain}}, implicit: true, secure: a.Secure}, nil
+			return exchangerSet{list: []exchanger{{name: domain}}, implicit: true, secure: m.vouched(a)}, nil
 		}
 		return exchangerSet{}, smtpconn.NewFailure("", errDNS.With(err))
 	}
 	list, null := exchangers(a.MX)
 	switch {
 	case len(list) > 0:
-		return exchangerSet{list: list, secure: a.Secure && err == nil}, nil
+		return exchangerSet{list: list, secure: m.vouched(a) && err == nil}, nil
 	case null && len(a.MX) == 1:
 		return exchangerSet{}, smtpconn.NewFailure("", errNullMX)
 	}
 	return exchangerSet{}, smtpconn.NewFailure("", errNoHost)
 }
+
+// vouched says that DNSSEC vouches for an answer. What a resolver says of that
+// counts only if it can be relied on.
+func (m *MX) vouched(a appliance.DNSAnswer) bool { return a.Secure && m.resolver.DNSSEC() == nil }
 
 // exchangers sorts the records and leaves out what is no host. null says that
 // one of them was the null MX, which means something only if it is alone

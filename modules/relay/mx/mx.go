@@ -140,7 +140,7 @@ type MX struct {
 	hostname  string
 	log       *zap.Logger
 	mode      smtpconn.TLSMode
-	overrides map[string]smtpconn.TLSMode // by domain, or "*." and the domain above
+	overrides map[string]override // by domain, or "*." and the domain above
 	resolver  appliance.Querier
 	guard     guard
 	sources   map[string]netip.Addr // by family; empty if the system chooses

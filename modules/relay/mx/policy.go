@@ -44,7 +44,7 @@ const (
 // failure is why nothing may be sent to the host now.
 func (m *MX) demands(ctx context.Context, d *destination, h host) (demand, *smtpconn.Failure) {
 	own := demand{mode: m.usualMode(h.name), known: h.known}
-	switch override := m.override(d.domain); {
+	switch override := m.override(d.domain).mode; {
 	case override == daneOnly:
 		return m.onlyDANE(ctx, d, h)
 	case override != "":
@@ -82,13 +82,13 @@ func (m *MX) onlyDANE(ctx context.Context, d *destination, h host) (demand, *smt
 // If a resolver cannot be relied on to say so, nothing is vouched for,
 // whatever bits it sets.
 func (m *MX) byDANE(ctx context.Context, d *destination, h host) (demand, *smtpconn.Failure) {
-	if !h.known || !h.secure || m.resolver.DNSSEC() != nil {
+	if !h.known || !h.secure {
 		return demand{}, nil
 	}
 	for _, base := range dane.Base(h.name, h.found) {
 		a, err := m.resolver.Query(ctx, appliance.QueryTLSA, dane.RecordName(base, uint16(m.Port))+".")
 		switch {
-		case notFound(err) || err == nil && !a.Secure:
+		case notFound(err) || err == nil && !m.vouched(a):
 			continue
 		case err != nil:
 			// RFC 7672, section 2.1.2: an answer that cannot be had, or is

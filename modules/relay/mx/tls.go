@@ -115,8 +115,8 @@ func (m *MX) sayDANE() {
 	if err == nil {
 		return
 	}
-	for _, mode := range m.overrides {
-		if mode == daneOnly {
+	for _, o := range m.overrides {
+		if o.mode == daneOnly {
 			m.log.Error(`no mail goes to domains with tls = "dane-only": DANE cannot be used`, zap.NamedError("because", err))
 			return
 		}

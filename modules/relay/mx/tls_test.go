@@ -291,9 +291,12 @@ func TestOverride(t *testing.T) {
 		"example.org": "", "a.example.org": "required", "x.a.example.org": "required", "b.example.org": "none",
 		"a.b.example.org": "verified", "example.net": "dane-only", "a.example.net": "", "org": "", "": "",
 	} {
-		if got := m.override(domain); string(got) != want {
+		if got := m.override(domain).mode; string(got) != want {
 			t.Errorf("%s: %q, want %q", domain, got, want)
 		}
+	}
+	if n := m.override("a.b.example.org").number; n != 3 {
+		t.Errorf("block %d", n)
 	}
 	for _, bad := range []Domain{{"", "none"}, {"*", "none"}, {"*.*.test", "none"}, {"a b", "none"}, {"[192.0.2.1]", "none"}, {"a.test", "dane"}, {"a.test", ""}} {
 		if all, err := parseDomains([]Domain{bad}); err == nil {
@@ -314,6 +317,7 @@ func TestRequireTLS(t *testing.T) {
 	const asked, not = "550 5.7.30 mx.test", "550 5.7.30 mx.test"
 	for _, tc := range []tlsCase{
 		{name: "nobody vouches", cert: "good", zone: zone{"insecure MX a.test": ""}, want: not, text: "cannot be assured"},
+		{name: "FIELD3.7 AD without a resolver to trust", cert: "good", broken: errUnsigned, want: not, text: "cannot be assured"},
 		{name: "DNSSEC", cert: "good", want: asked, tls: "TLS 1.3, verified", text: "does not support REQUIRETLS"},
 		{name: "DNSSEC, self-signed", cert: "self-signed", want: mismatch},
 		{name: "DANE", cert: "self-signed", tlsa: []appliance.TLSA{record311(p.certs["self-signed"])}, want: asked, tls: verifiedDANE, text: "does not support REQUIRETLS"},
