@@ -142,6 +142,9 @@ type LeaseRequest struct {
 	Now         time.Time // what is due at this time
 	Until       time.Time // when the lease runs out
 	Max         int       // at most so many
+	// Keys asks for these alone, of those that are due, in this order: a new
+	// message has a turn although others have waited for longer. None is any.
+	Keys []DeliveryKey
 }
 
 // A Leased is a delivery that its holder, and nobody else, works on.

@@ -42,6 +42,7 @@ func RunStore(t *testing.T, c StoreCase) {
 		{"due order", testDueOrder},
 		{"destinations", testDestinations},
 		{"one holder at a time", testOneHolder},
+		{"leases by key", testLeaseKeys},
 		{"leases run out", testLeaseExpires},
 		{"P5 mixed results", testMixedResults},
 		{"P4 final stays final", testFinalStaysFinal},

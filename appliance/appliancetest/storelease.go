@@ -86,6 +86,35 @@ func testOneHolder(t *testing.T, b *storeBed) {
 	}
 }
 
+// testLeaseKeys: who asks for deliveries by key gets those that are due, in
+// that order, and nothing else.
+func testLeaseKeys(t *testing.T, b *storeBed) {
+	old, one, two := b.add("a", b.now.Add(-time.Hour)), b.add("a", b.now), b.add("a", b.now)
+	later, elsewhere, held := b.add("a", b.now.Add(1)), b.add("b", b.now), b.add("a", b.now)
+	if n, err := b.Change(t.Context(), appliance.Filter{IDs: []appliance.QueueID{held.ID}}, appliance.ChangeHold); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	byKey := func(max int, keys ...appliance.DeliveryKey) (got []appliance.DeliveryKey) {
+		t.Helper()
+		l, err := b.Lease(t.Context(), appliance.LeaseRequest{
+			Destination: "a", Now: b.now, Until: b.now.Add(time.Minute), Max: max, Keys: keys,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range l {
+			got = append(got, l[i].Key)
+		}
+		return got
+	}
+	none := appliance.DeliveryKey{ID: appliance.NewQueueID(b.now)}
+	noPart := appliance.DeliveryKey{ID: one.ID, Part: 7}
+	b.same("not due, elsewhere, held, not there", byKey(9, later, elsewhere, held, none, noPart), []appliance.DeliveryKey(nil))
+	b.same("in order, each once, at most so many", byKey(2, two, two, one, old), []appliance.DeliveryKey{two, one})
+	b.same("with another holder", byKey(9, two, one), []appliance.DeliveryKey(nil))
+	b.same("the rest", b.leaseOne("a").Key, old)
+}
+
 func testLeaseExpires(t *testing.T, b *storeBed) {
 	k := b.add("a", b.now)
 	late := b.leaseOne("a")

@@ -66,7 +66,7 @@ func (s *Store) Lease(ctx context.Context, want appliance.LeaseRequest) ([]appli
 		return nil, err
 	}
 	for {
-		taken, err := s.take(want)
+		taken, err := s.find(want)
 		if err != nil || len(taken) == 0 {
 			return nil, err
 		}
@@ -76,6 +76,28 @@ func (s *Store) Lease(ctx context.Context, want appliance.LeaseRequest) ([]appli
 		}
 		// All of them were changed or found damaged meanwhile: look again.
 	}
+}
+
+// find leases due deliveries without reading their messages.
+func (s *Store) find(want appliance.LeaseRequest) ([]indexEntry, error) {
+	if len(want.Keys) == 0 {
+		return s.take(want)
+	}
+	var taken []indexEntry
+	for _, k := range want.Keys {
+		d, err := s.delivery(k)
+		switch {
+		case errors.Is(err, errDamaged):
+			_ = s.setAside(k.ID, err.Error()) // the others go on
+		case err != nil:
+			s.release(taken)
+			return nil, err
+		case d == nil || d.Held || d.Destination != want.Destination || d.Due.After(want.Now):
+		case len(taken) < want.Max && s.leases.take(k, want.Now, want.Until):
+			taken = append(taken, indexEntry{d.Destination, d.Due, k})
+		}
+	}
+	return taken, nil
 }
 
 // take leases due deliveries by the schedule alone.

@@ -288,11 +288,26 @@ func (s *Store) Lease(ctx context.Context, want appliance.LeaseRequest) ([]appli
 		}
 	}
 	slices.SortStableFunc(due, func(a, b appliance.Leased) int { return a.Delivery.Due.Compare(b.Delivery.Due) })
+	if len(want.Keys) > 0 {
+		due = only(due, want.Keys)
+	}
 	due = due[:min(len(due), want.Max)]
 	for i := range due {
 		s.find(due[i].Key).until = want.Until
 	}
 	return due, nil
+}
+
+// only keeps what is named, in that order.
+func only(due []appliance.Leased, keys []appliance.DeliveryKey) []appliance.Leased {
+	var named []appliance.Leased
+	for _, k := range keys {
+		if i := slices.IndexFunc(due, func(l appliance.Leased) bool { return l.Key == k }); i >= 0 {
+			named = append(named, due[i])
+			due = slices.Delete(due, i, i+1)
+		}
+	}
+	return named
 }
 
 // Settle implements appliance.Store.
