@@ -17,6 +17,7 @@ import (
 	_ "github.com/waxwing-mail/waxwing/modules/listener/submissions"
 	_ "github.com/waxwing-mail/waxwing/modules/relay/capture"
 	_ "github.com/waxwing-mail/waxwing/modules/relay/discard"
+	_ "github.com/waxwing-mail/waxwing/modules/relay/lmtp"
 	_ "github.com/waxwing-mail/waxwing/modules/relay/mx"
 	_ "github.com/waxwing-mail/waxwing/modules/relay/smarthost"
 	_ "github.com/waxwing-mail/waxwing/modules/signer/dkim"
