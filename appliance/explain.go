@@ -175,7 +175,7 @@ func (e *explanation) route(ctx context.Context) bool {
 		}
 		relay = e.p.Routes[n].Relay
 	}
-	d, err := e.p.towards(relay, e.q.To)
+	d, err := e.p.Towards(relay, e.q.To)
 	if err != nil {
 		e.add("deferred", err.Error(), attr)
 		return false

@@ -124,6 +124,17 @@ type Relay interface {
 	Deliver(ctx context.Context, env Envelope, msg *Message) []Result
 }
 
+// A FallbackRelay is a Relay that can name another one for recipients that it
+// could not serve itself.
+type FallbackRelay interface {
+	Relay
+	// Instead names the relay that a recipient is handed to in the same attempt,
+	// whose number is counted from 1, after a result that is not positive; its
+	// Class is set. What that relay says is the result then. ok is false if r
+	// itself is. It is pure.
+	Instead(attempt int, r *Result) (relay Ref[Relay], ok bool)
+}
+
 // A Result is the fate of one recipient in one attempt: delivered on 2yz, to
 // be tried again on 4yz, to be bounced on 5yz.
 type Result struct {

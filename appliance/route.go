@@ -48,11 +48,11 @@ func (p *Pipeline) decide(f *Facts) (Decision, error) {
 	case err != nil:
 		return Decision{}, NewReply(451, 3, 5, "Routing is misconfigured, please try again later").With(err)
 	case n < 0:
-		return p.towards(p.Relay, f.Recipient)
+		return p.Towards(p.Relay, f.Recipient)
 	case p.Routes[n].Reject != nil:
 		return Decision{Reject: &p.Routes[n].Reject.Reply}, nil
 	}
-	return p.towards(p.Routes[n].Relay, f.Recipient)
+	return p.Towards(p.Routes[n].Relay, f.Recipient)
 }
 
 // match returns the index of the first route that matches, or -1.
@@ -73,7 +73,8 @@ func (p *Pipeline) match(f *Facts) (int, error) {
 	return -1, nil
 }
 
-func (p *Pipeline) towards(relay Ref[Relay], to Mailbox) (d Decision, err error) {
+// Towards is the decision for a relay that is chosen already.
+func (p *Pipeline) Towards(relay Ref[Relay], to Mailbox) (d Decision, err error) {
 	err = p.guard(relay.Addr(), func() error {
 		d = Decision{Relay: relay, Destination: relay.Addr().Name + "/" + relay.To().NextHop(to)}
 		return nil

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,9 +109,18 @@ func (s *sheet) attempt(a *admin.QueuedAttempt) {
 		if n := len(o.To) - 1; n > 0 {
 			who += fmt.Sprintf(" and %d more", n)
 		}
-		s.add(2, "result", fmt.Sprintf("%s: %s%s", who, o.Reply, inBrackets(string(o.Class))))
+		s.add(2, "result", fmt.Sprintf("%s%s: %s%s", who, by(o.Relay, a.Outcomes), o.Reply, inBrackets(string(o.Class))))
 		s.add(4, "cause", o.Cause)
 	}
+}
+
+// by names the relay of a result if the attempt had more than one: the first
+// and its fallback.
+func by(relay string, all []admin.AttemptOutcome) string {
+	if !slices.ContainsFunc(all, func(o admin.AttemptOutcome) bool { return o.Relay != relay }) {
+		return ""
+	}
+	return " by relay." + relay
 }
 
 func (s *sheet) server(t *admin.TriedServer) {

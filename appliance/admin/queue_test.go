@@ -78,6 +78,23 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestCauseWithFallback: of two relays in one attempt the last one counts.
+func TestCauseWithFallback(t *testing.T) {
+	h := open(t, "unix")
+	outcome := func(relay, cause string) appliance.AttemptOutcome {
+		r := appliance.NewReply(451, 4, 1, "unreachable").With(appliance.Cause(cause))
+		return appliance.AttemptOutcome{Relay: relay, Recipients: []int{0}, Result: appliance.Result{Reply: *r}}
+	}
+	h.store.entries = []appliance.Entry{queued("one", "out/example.org", func(d *appliance.EntryDelivery) {
+		d.Attempts = []appliance.Attempt{{Number: 1, Began: noon, Outcomes: []appliance.AttemptOutcome{outcome("out", "first"), outcome("provider", "second")}}}
+	}, waits("b", appliance.ClassConnection, 451))}
+	got, err := h.client.Queued(t.Context(), "one")
+	check(t, err)
+	if c := got.Deliveries[0].Recipients[0].Cause; c != "second" {
+		t.Errorf("the cause is %q", c)
+	}
+}
+
 // TestSummary: what waits is counted once in all, and once in each group.
 func TestSummary(t *testing.T) {
 	h := open(t, "unix")

@@ -134,8 +134,9 @@ func reasonFor(r *appliance.Result) *Reason {
 // causeOf is our own finding behind the last result of a recipient.
 func causeOf(attempts []appliance.Attempt, recipient int) string {
 	for i := len(attempts) - 1; i >= 0; i-- {
-		for k := range attempts[i].Outcomes {
-			o := &attempts[i].Outcomes[k]
+		outcomes := attempts[i].Outcomes
+		for k := len(outcomes) - 1; k >= 0; k-- { // the last one counts, if a fallback was asked
+			o := &outcomes[k]
 			if slices.Contains(o.Recipients, recipient) {
 				return cause(&o.Result.Reply)
 			}

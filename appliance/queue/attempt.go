@@ -40,6 +40,7 @@ type attempt struct {
 	batch   *held           // whose digest is among reports
 	until   time.Time       // when to ask for reports that are held back; zero if none is
 	tries   []appliance.Try // what the relay told
+	handed  []handover      // to the fallback of their relay, in turn
 }
 
 // A fate is what one attempt does to one recipient. The zero fate is nothing.
@@ -53,6 +54,7 @@ type fate struct {
 type group struct {
 	decision appliance.Decision
 	indexes  []int // into Delivery.Recipients
+	handed   int   // how often they were handed on already
 }
 
 // work carries one delivery from its lease to its settlement.
@@ -175,12 +177,7 @@ func (a *attempt) route() []group {
 		case d.Reject != nil:
 			a.set(i, "", appliance.Result{Reply: *d.Reject})
 		default:
-			k := slices.IndexFunc(groups, func(g group) bool { return g.decision.Destination == d.Destination })
-			if k < 0 {
-				k = len(groups)
-				groups = append(groups, group{decision: d})
-			}
-			groups[k].indexes = append(groups[k].indexes, i)
+			groups = join(groups, d, i)
 		}
 	}
 	return groups
@@ -228,10 +225,17 @@ func (a *attempt) changed() bool {
 	return false
 }
 
-// hand gives the message to the relay for one group of recipients.
+// hand gives the message to the relay for one group of recipients, and those it
+// could not serve to its fallback.
 func (a *attempt) hand(ctx context.Context, g group) {
-	relay := g.decision.Relay.Addr().Name
 	a.counts = true
+	a.try(ctx, g)
+	a.handOn(ctx, g)
+}
+
+// try finds the results of one group.
+func (a *attempt) try(ctx context.Context, g group) {
+	relay := g.decision.Relay.Addr().Name
 	if r, down := a.e.isDown(g.decision.Destination); down {
 		for _, i := range g.indexes {
 			a.set(i, relay, r)

@@ -64,6 +64,12 @@
 // the failure without a connection of its own, and one delivery is the probe
 // when the time is over.
 //
+// Recipients that a relay could not serve go to its fallback in the same
+// attempt, if it is a [appliance.FallbackRelay] and says so: what the fallback
+// answers counts, and the first answer is remembered beside it. It is asked
+// although the next hop is left alone, takes place within the limits of that, and
+// is not asked when the message may have been delivered. See [handover].
+//
 // What is put back because the server stops, or because its route leads
 // elsewhere now, has not been attempted.
 //

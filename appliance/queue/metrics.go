@@ -11,6 +11,7 @@ type metrics struct {
 	reports     prometheus.Counter
 	storeErrors prometheus.Counter
 	panics      prometheus.Counter
+	handedOn    prometheus.Counter
 }
 
 func newMetrics(e *engine) *metrics {
@@ -28,8 +29,12 @@ func newMetrics(e *engine) *metrics {
 			Help: "Panics of modules during delivery. Each deferred one message.",
 		}),
 	}
+	m.handedOn = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "waxwing_queue_fallbacks_total",
+		Help: "Recipients that were handed to the fallback of their relay.",
+	})
 	all := []prometheus.Collector{
-		m.reports, m.storeErrors, m.panics,
+		m.reports, m.storeErrors, m.panics, m.handedOn,
 		e.gauge("waxwing_queue_destinations", "Destinations that have mail waiting or in flight.",
 			func() int { return len(e.dests) }),
 		e.gauge("waxwing_queue_in_flight", "Deliveries that are being attempted or settled.",

@@ -24,6 +24,9 @@ func (a *attempt) memory() *appliance.Attempt {
 	m := &appliance.Attempt{
 		Began: a.began, Took: max(0, a.e.now().Sub(a.began)), Number: a.d.Attempts, Tries: a.tries,
 	}
+	for _, h := range a.handed {
+		addOutcome(m, h.index, h.relay, h.result)
+	}
 	for i := range a.fates {
 		if a.fates[i].tried {
 			addOutcome(m, i, a.fates[i].relay, a.d.Recipients[i].Last)

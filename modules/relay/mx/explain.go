@@ -21,6 +21,9 @@ func (m *MX) Explain(ctx context.Context, q appliance.Question) []appliance.Answ
 	if len(m.Source) > 0 {
 		all = append(all, appliance.Answer{Topic: "source", Text: strings.Join(m.Source, " and "), Attr: "source"})
 	}
+	if m.Fallback != nil {
+		all = append(all, m.Fallback.explain())
+	}
 	if !q.DNS {
 		return append(all, appliance.Answer{Topic: "servers", Text: "the mail exchangers of " + q.To.Domain + "; --dns looks them up"})
 	}

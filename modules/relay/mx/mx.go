@@ -45,6 +45,13 @@
 //
 // A receiver that asks for a certificate is shown that of client_certificate;
 // few ask, and fewer do anything with it.
+//
+// # Fallback
+//
+// What cannot be delivered like this can go to another relay in the same
+// attempt, such as a smarthost whose addresses have a better name: see
+// [Fallback]. The queue does it, as it knows the number of the attempt and what
+// an answer is about.
 package mx
 
 import (
@@ -136,6 +143,9 @@ type MX struct {
 	// What the mail servers of single companies take. The label is the name of
 	// the provider. Default: what comes with Waxwing, as docs/relays.md says.
 	Providers []Provider `hcl:"provider,block"`
+	// Another relay for what cannot be delivered directly: after so many
+	// attempts, or because of what was answered. Default: none.
+	Fallback *Fallback `hcl:"fallback,block"`
 
 	hostname  string
 	log       *zap.Logger
@@ -200,6 +210,9 @@ func (m *MX) Validate() error {
 	}
 	if _, err := newProviders(m.Providers); err != nil {
 		return &appliance.AttrError{Attr: "provider", Msg: err.Error()}
+	}
+	if err := m.Fallback.validate(); err != nil {
+		return err
 	}
 	if err := m.ClientSettings.Validate(); err != nil {
 		return err
