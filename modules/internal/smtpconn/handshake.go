@@ -37,7 +37,7 @@ func (c *conn) handshake(ctx context.Context) error {
 	cs := tc.ConnectionState()
 	c.tls = &cs
 	c.log.note("TLS: " + appliance.DescribeTLS(&cs))
-	c.report(nil)
+	c.report(ctx, nil)
 	if c.pool.cfg.ClientCertificate != nil && c.pool.cfg.Configured && !c.asked {
 		c.pool.unasked.Do(func() {
 			c.pool.log.Warn("the server does not ask for our client certificate, which is therefore not shown", zap.String("host", c.target.Name))
@@ -98,7 +98,7 @@ func (c *conn) handshakeFailed(ctx context.Context, err error) *Failure {
 			r = appliance.Replyf(451, 7, 5, "%s wants a client certificate, and we have none to show", c.target.Name)
 		}
 	}
-	c.report(err)
+	c.report(ctx, err)
 	f := c.fail(r.With(err))
 	f.handshake = !errors.Is(context.Cause(ctx), context.Canceled)
 	return f

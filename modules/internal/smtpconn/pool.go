@@ -33,8 +33,9 @@ type Config struct {
 	// of the system. Names are set for each connection.
 	TLS *tls.Config
 	// Observe is told what each new connection has shown of a server's TLS; nil
-	// is nobody. It is called during the attempt and returns at once.
-	Observe func(TLSReport)
+	// is nobody. It is called during the attempt, with a context that descends
+	// from that of Deliver, and returns at once.
+	Observe func(context.Context, TLSReport)
 	// ClientCertificate returns what a server is shown that asks for a
 	// certificate, at each handshake anew; nil shows none.
 	ClientCertificate func() *tls.Certificate

@@ -52,7 +52,7 @@ func (c *conn) startTLS(ctx context.Context) error {
 		return nil
 	}
 	if !c.ext.startTLS {
-		c.report(ErrNoTLS)
+		c.report(ctx, ErrNoTLS)
 		if mode.mandatory() {
 			return c.fail(appliance.Replyf(451, 7, 4, "%s does not offer STARTTLS, and %s", c.target.Name, c.target.Policy.demand()))
 		}
@@ -63,7 +63,7 @@ func (c *conn) startTLS(ctx context.Context) error {
 		return err
 	}
 	if r.code != 220 {
-		return c.startTLSRefused(r)
+		return c.startTLSRefused(ctx, r)
 	}
 	// Whatever came with the 220 was not protected by TLS and would be taken
 	// for an answer that was (CVE-2021-38371).
@@ -78,11 +78,11 @@ func (c *conn) startTLS(ctx context.Context) error {
 	return c.hello(ctx)
 }
 
-func (c *conn) startTLSRefused(r reply) error {
+func (c *conn) startTLSRefused(ctx context.Context, r reply) error {
 	if c.broken {
 		return c.fail(c.sentAway(r, stageStartTLS))
 	}
-	c.report(ErrNoTLS)
+	c.report(ctx, ErrNoTLS)
 	switch {
 	case c.target.TLS.mandatory():
 		return c.fail(appliance.Replyf(451, 7, 4, "%s refused STARTTLS, and %s: %s", c.target.Name, c.target.Policy.demand(), r))

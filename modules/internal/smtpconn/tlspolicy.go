@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"time"
 )
 
@@ -66,7 +67,8 @@ func problem(err error) string {
 // A TLSReport is what a new connection has shown of a server's TLS.
 type TLSReport struct {
 	Target      Target
-	Established bool // there is TLS
+	Local       net.Addr // our end of the connection
+	Established bool     // there is TLS
 	// Err is why there is no TLS, or what is wrong with the certificate,
 	// whether or not a valid one was demanded. It is nil if the certificate is
 	// the one of Target.DANE, or else valid for the name of the server.
@@ -114,16 +116,16 @@ func reason(err error) string {
 
 // report tells the observer how far the connection came with TLS. An end that
 // is our own doing says nothing about the server.
-func (c *conn) report(err error) {
+func (c *conn) report(ctx context.Context, err error) {
 	observe := c.pool.cfg.Observe
 	if observe == nil || errors.Is(err, context.Canceled) {
 		return
 	}
-	r := TLSReport{Target: c.target, Established: err == nil, Err: err}
+	r := TLSReport{Target: c.target, Local: c.raw.LocalAddr(), Established: err == nil, Err: err}
 	if err == nil && !c.target.TLS.Verifies() {
 		r.Err = c.judge()
 	}
-	observe(r)
+	observe(ctx, r)
 }
 
 // judge says what is wrong with a certificate that nobody verifies.

@@ -1,6 +1,7 @@
 package smtpconn
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
@@ -70,7 +71,7 @@ func TestP18Policies(t *testing.T) {
 				target.Name = tc.target.Name
 			}
 			p := pool(t, func(c *Config) {
-				c.Observe = func(r TLSReport) {
+				c.Observe = func(_ context.Context, r TLSReport) {
 					reports = append(reports, fmt.Sprintf("%v %v %s", r.Established, r.Met(), r.Reason()))
 				}
 			})
@@ -121,12 +122,18 @@ func TestReportedCertificates(t *testing.T) {
 		s := serve(t, script(upgraded+afterTLS+taken+quit))
 		s.use(&tls.Config{Certificates: []tls.Certificate{c}})
 		var reports []TLSReport
+		type key struct{}
+		ctx := context.WithValue(t.Context(), key{}, "this attempt")
 		p := pool(t, func(cfg *Config) {
 			cfg.TLS = &tls.Config{RootCAs: ca.Pool()}
-			cfg.Observe = func(r TLSReport) { reports = append(reports, r) }
+			cfg.Observe = func(in context.Context, r TLSReport) {
+				if reports = append(reports, r); in.Value(key{}) != "this attempt" {
+					t.Error("observed in the context of nobody")
+				}
+			}
 		})
-		check(t, p.Deliver(t.Context(), envelope("one@b.test"), simple, targets(s.with(TLSOpportunistic))), "250 2.0.0 remote")
-		if len(reports) != 1 || !reports[0].Established || reports[0].Reason() != want {
+		check(t, p.Deliver(ctx, envelope("one@b.test"), simple, targets(s.with(TLSOpportunistic))), "250 2.0.0 remote")
+		if len(reports) != 1 || !reports[0].Established || reports[0].Reason() != want || !strings.HasPrefix(reports[0].Local.String(), "127.0.0.1:") {
 			t.Errorf("%+v, want %q", reports, want)
 		}
 	}

@@ -2,6 +2,7 @@ package mx
 
 import (
 	"cmp"
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,7 +33,7 @@ func newPolicyMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 func (m *MX) count(policy, result string) { m.counted.WithLabelValues(policy, result).Inc() }
 
 // observe is told by the pool how far a new connection came with TLS.
-func (m *MX) observe(r smtpconn.TLSReport) {
+func (m *MX) observe(_ context.Context, r smtpconn.TLSReport) {
 	label := string(r.Target.Policy)
 	switch {
 	case label != "":
