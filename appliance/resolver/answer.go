@@ -107,11 +107,20 @@ func (c *chain) here(m response) (here []record, next string, err error) {
 	switch {
 	case len(here) > 0 || alias.owner == "":
 		return here, "", nil
-	case !validName(alias.name):
+	case !validAlias(c.q.typ, alias.name):
 		return nil, "", errors.New("the name is an alias of something that is no name")
 	}
 	c.ttl = min(c.ttl, alias.ttl)
 	return nil, alias.name, nil
+}
+
+// validAlias says whether a name can be what an alias stands for. RFC 2317,
+// section 4, names zones of less than 256 addresses "0/25.2.0.192.in-addr.arpa".
+func validAlias(typ uint16, name string) bool {
+	if typ == dns.TypePTR {
+		name = strings.ReplaceAll(name, "/", "-")
+	}
+	return validName(name)
 }
 
 // end is the result when there is no record at the end of the way, or done is

@@ -68,6 +68,8 @@ func TestAnswers(t *testing.T) {
 		{name: "alias of a name without such records", typ: "A", answer: "q.test. CNAME r.test.", authority: soa, kind: notFound, at: "r.test"},
 		{name: "aliases in a circle", typ: "A", answer: "q.test. CNAME r.test.\nr.test. CNAME q.test.", kind: temporary},
 		{name: "alias of itself", typ: "A", answer: "q.test. CNAME q.test.", kind: temporary},
+		{name: "alias into a zone of RFC 2317", typ: "PTR", answer: "q.test. CNAME 1.0/25.2.0.192.in-addr.arpa.\n1.0/25.2.0.192.in-addr.arpa. PTR a.test.", want: `"a.test."`, at: "1.0/25.2.0.192.in-addr.arpa"},
+		{name: "alias of no host", typ: "A", answer: "q.test. CNAME a/b.test.", kind: temporary},
 		{name: "alias of no name", typ: "A", answer: "q.test. CNAME a!b.test.", kind: temporary},
 
 		{name: "N14 MX of another name beside", typ: "MX", answer: "other.test. MX 1 evil.test.\nq.test. MX 10 a.test.", additional: "q.test. MX 0 evil.test.\na.test. A 192.0.2.66", want: "10 a.test."},

@@ -26,11 +26,19 @@ func (r *Resolver) search(ctx context.Context, typ appliance.QueryType, name str
 		if res.err.IsNotFound {
 			res = next
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || final(name, full, next.err) {
 			break
 		}
 	}
 	return res
+}
+
+// final says that nothing else is to be asked for in place of full, which a
+// name may stand for: it is the name as it is written, and could not be looked
+// up. Else whoever serves a domain of the search list would get what is for
+// another server, such as mail and a password, while the DNS fails.
+func final(name, full string, err *net.DNSError) bool {
+	return full == name+"." && !err.IsNotFound
 }
 
 // LookupMX implements appliance.Resolver. If some of the records could not be
@@ -107,7 +115,7 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 		if last == nil || last.IsNotFound {
 			last = err
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || final(host, full, err) {
 			break
 		}
 	}

@@ -55,6 +55,9 @@ func TestLookups(t *testing.T) {
 		"A broken.test.": "", "AAAA broken.test.": "SERVFAIL",
 		"A in.search.test.": "192.0.2.6", "AAAA in.search.test.": "",
 		"A shaky.search.test.": "SERVFAIL", "AAAA shaky.search.test.": "SERVFAIL",
+		"A relay.away.test.": "SERVFAIL", "AAAA relay.away.test.": "", "TXT relay.away.test.": "SERVFAIL",
+		"A relay.away.test.search.test.": "192.0.2.66", "AAAA relay.away.test.search.test.": "", "TXT relay.away.test.search.test.": `"x"`,
+		"A gone.away.test.search.test.": "192.0.2.67", "AAAA gone.away.test.search.test.": "",
 		"MX m.test.": "20 b.test., 10 a.test.", "MX bad.test.": "10 a.test., 5 b!.test.",
 		"TXT t.test.": `"one" "two"`, "PTR 9.2.0.192.in-addr.arpa.": "host.test.",
 		"PTR 1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.": "six.test., b!d.test.",
@@ -102,6 +105,10 @@ func TestLookups(t *testing.T) {
 		{"not searched for", ip("ip", "in."), "[]", "not found"},
 		{"complete without dot", ip("ip", "four.test"), "[192.0.2.4]", ""},
 		{"not known of all that it may stand for", ip("ip", "shaky"), "[]", "temporary"},
+
+		{"not searched for while it cannot be known", ip("ip", "relay.away.test"), "[]", "temporary"},
+		{"not searched for while it cannot be known, TXT", txt("relay.away.test"), "[]", "temporary"},
+		{"searched for because it does not exist", ip("ip", "gone.away.test"), "[192.0.2.67]", ""},
 
 		{"hosts", ip("ip", "RELAY."), "[192.0.2.10 192.0.2.11 2001:db8::10]", ""},
 		{"hosts, one family", ip("ip6", "relay"), "[2001:db8::10]", ""},
