@@ -145,7 +145,7 @@ func TestN12Outage(t *testing.T) {
 		"malformed":          {"2", "<html>"},
 		"the record is gone": {"", good},
 		"a strange record":   {"x-y", good},
-		"SERVFAIL":           {"SERVFAIL", good},
+		"SERVFAIL":           {"SERVFAIL", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -168,6 +168,66 @@ func TestN12Outage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestN12NoDNS: whoever keeps the record from us does not make us forget a
+// policy that the domain still serves. What it serves now counts.
+func TestN12NoDNS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, v := newWorld(), new(valuestest.Values)
+		c := w.cache(t, v, nil)
+		want(t, c, Enforce, "first")
+		w.set("SERVFAIL", good)
+		for range 30 {
+			time.Sleep(24 * time.Hour)
+			want(t, c, Enforce, "without the record")
+		}
+		if w.fetches != 31 {
+			t.Errorf("%d fetches", w.fetches)
+		}
+		want(t, w.cache(t, v, nil), Enforce, "after a restart")
+		w.set("SERVFAIL", "")
+		time.Sleep(25 * time.Hour)
+		before := w.fetches
+		for range 60 {
+			time.Sleep(time.Minute)
+			want(t, c, Enforce, "without anything")
+		}
+		if n := w.fetches - before; n > 6 {
+			t.Errorf("%d fetches in an hour", n)
+		}
+		w.set("SERVFAIL", policyText("none", "60"))
+		time.Sleep(checkEvery)
+		want(t, c, Enforce, "before the look")
+		want(t, c, None, "after the end of the policy")
+	})
+}
+
+// TestShelfOctets: policies that grow need room, too.
+func TestShelfOctets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := shelf{values: new(valuestest.Values), log: zap.NewNop()}
+		save := func(domain string, n int) bool {
+			p := Policy{Mode: Enforce, MaxAge: 240 * time.Hour, MX: []string{strings.Repeat("a", n)}}
+			return s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now(), Policy: p})
+		}
+		const large = 1 << 20
+		for i := range maxKeptOctets/large - 1 {
+			save(fmt.Sprintf("d%d.test", i), large)
+		}
+		for i := range 3 {
+			save(fmt.Sprintf("grows%d.test", i), 10)
+		}
+		for i := range 3 {
+			save(fmt.Sprintf("grows%d.test", i), large-large/8)
+		}
+		if s.octets > maxKeptOctets {
+			t.Errorf("%d octets", s.octets)
+		}
+		if !save("d0.test", large) || save("grows1.test", large) {
+			t.Error("what fits is not kept, or what does not fit is")
+		}
+	})
 }
 
 // TestN12None: a domain without a policy, or with one that cannot be had, is

@@ -26,6 +26,12 @@ func (c *Cache) look(e *entry) {
 	c.mu.Unlock()
 	if id != "" && (!known.inForce(time.Now()) || known.ID != id || known.stale(time.Now())) {
 		err = c.renew(ctx, e, id)
+	} else if unknown := next == troubleEvery; unknown && known.inForce(time.Now()) && known.stale(time.Now()) {
+		// Whoever keeps the record from us, and nothing else, does not make us
+		// forget the policy: it is fetched as the one we know.
+		if err = c.renew(ctx, e, known.ID); err != nil {
+			next = checkEvery
+		}
 	}
 	if err != nil && known.inForce(time.Now()) {
 		c.log.Info("an MTA-STS policy could not be brought up to date; the known one stays in force",

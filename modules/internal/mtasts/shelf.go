@@ -127,8 +127,7 @@ func (s *shelf) put(ctx context.Context, r *record) error {
 		return err
 	}
 	k := key(r.Domain)
-	old, again := s.kept[k]
-	for !again && (len(s.kept) >= maxKept || s.octets+int64(len(b)) > maxKeptOctets) {
+	for !s.fits(k, int64(len(b))) {
 		if err := s.makeRoom(ctx); err != nil {
 			return err
 		}
@@ -136,9 +135,16 @@ func (s *shelf) put(ctx context.Context, r *record) error {
 	if err := s.values.Put(ctx, k, b); err != nil {
 		return err
 	}
+	s.octets += int64(len(b)) - s.kept[k].Size
 	s.kept[k] = appliance.ValueInfo{Key: k, Size: int64(len(b)), Modified: r.Fetched}
-	s.octets += int64(len(b)) - old.Size
 	return nil
+}
+
+// fits says whether there is room for a value, which may take the place of an
+// older one. s.mu is held.
+func (s *shelf) fits(k string, size int64) bool {
+	old, again := s.kept[k]
+	return (again || len(s.kept) < maxKept) && (size <= old.Size || s.octets+size-old.Size <= maxKeptOctets)
 }
 
 // makeRoom removes the first policy that can go, of those that were fetched
