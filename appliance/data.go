@@ -30,7 +30,8 @@ func (p *Pipeline) take(ctx context.Context, tx *Transaction, r io.Reader) error
 	if err != nil {
 		return err
 	}
-	defer draft.Abort() //nolint:errcheck // harmless after Commit; before it, the reply says more
+	tx.draft = draft
+	defer func() { _ = tx.draft.Abort() }() // harmless after Commit; before it, the reply says more
 	if err := p.receive(tx, r, draft); err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (p *Pipeline) take(ctx context.Context, tx *Transaction, r io.Reader) error
 	if err := p.sign(ctx, tx); err != nil {
 		return err
 	}
-	return p.commit(ctx, tx, draft)
+	return p.commit(ctx, tx, tx.draft)
 }
 
 // receive reads the header into memory and the body into the draft.
@@ -122,7 +123,10 @@ func (p *Pipeline) rewrite(ctx context.Context, tx *Transaction) error {
 	if len(p.Rewrites) == 0 {
 		return nil // Rcpt lets nobody in twice
 	}
-	if err := p.modify(ctx, tx, p.Rewrites); err != nil {
+	tx.spool = p.house.Spool
+	err := p.modify(ctx, tx, p.Rewrites)
+	tx.spool = nil // the signers sign what is there
+	if err != nil {
 		return err
 	}
 	seen := make(map[Mailbox]bool)

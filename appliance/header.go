@@ -67,6 +67,18 @@ func (h *Header) Remove(match func(Field) bool) int {
 	return n - len(h.fields)
 }
 
+// Replace puts f where the first field of its name is, and says whether there
+// was one.
+func (h *Header) Replace(f Field) bool {
+	for i := range h.fields {
+		if strings.EqualFold(h.fields[i].Name, f.Name) {
+			h.fields[i] = f
+			return true
+		}
+	}
+	return false
+}
+
 // Clone returns a copy whose list of fields is its own.
 func (h *Header) Clone() Header { return Header{slices.Clone(h.fields)} }
 

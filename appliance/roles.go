@@ -95,7 +95,8 @@ type Verdict struct {
 }
 
 // A Modifier changes the header or the envelope of a transaction that every
-// check has let pass. The body is immutable: it may be signed already.
+// check has let pass. A rewrite may also replace the body, with
+// [Transaction.ReplaceBody], which breaks whatever signatures there are.
 // Signers are modifiers that run last and append to tx.SignedBy. An error
 // that carries a Reply is that reply; any other defers the message: a signer
 // that is responsible for a message and cannot sign it must return one.

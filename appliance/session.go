@@ -67,7 +67,8 @@ type Identity struct {
 
 // A Transaction is one message on its way in, from MAIL to the reply to DATA.
 // The pipeline makes it; checks read it; modifiers may change Envelope and
-// Message.Header. It is used by one goroutine at a time.
+// Message.Header, and rewrites the body, with ReplaceBody. It is used by one
+// goroutine at a time.
 type Transaction struct {
 	ID       QueueID // becomes the queue id
 	Session  *Session
@@ -76,6 +77,9 @@ type Transaction struct {
 	Message  Message      // filled when content has arrived
 	Auth     []AuthResult // what the checks found so far, in order
 	SignedBy []string     // the domains (d=) the signers signed for, in order
+
+	spool Spool // makes drafts while the body may be replaced
+	draft Draft // what Message.Body reads
 }
 
 // An AuthResult is one finding of an authentication method, such as

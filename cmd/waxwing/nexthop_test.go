@@ -62,6 +62,40 @@ func TestNextHops(t *testing.T) {
 	}
 }
 
+// TestSevenBit_H12: an 8-bit message leaves in 7 bits, says the same, and has a
+// signature that holds.
+func TestSevenBit_H12(t *testing.T) {
+	var box inbox
+	sink := newSink(t, box.got)
+	p := newProcess(t, smarthost(sink.Addr())+"\nrewrite \"seven_bit\" \"mime\" {}\n")
+	p.setting("signers   = [signer.example]", "rewrites  = [rewrite.mime]\n  signers   = [signer.example]")
+	p.start()
+	s, err := appliancetest.DialSubmitter(p.login())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const in = "From: Jürgen <app@example.com>\r\nTo: someone@example.net\r\nSubject: Grüße\r\nMIME-Version: 1.0\r\n" +
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSchöne Grüße an alle.\r\n"
+	if _, err := s.Submit("app@example.com", []string{"someone@example.net"}, []byte(in)); err != nil {
+		t.Fatal(err)
+	}
+	until(t, 10*time.Second, "the message has arrived", func() bool { return len(box.all()) == 1 })
+	m := box.all()[0].Data
+	for _, want := range []string{
+		"From: =?utf-8?q?J=C3=BCrgen?= <app@example.com>\r\n", "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n",
+		"Content-Transfer-Encoding: quoted-printable\r\n", "\r\n\r\nSch=C3=B6ne Gr=C3=BC=C3=9Fe an alle.\r\n",
+	} {
+		if !bytes.Contains(m, []byte(want)) {
+			t.Errorf("it lacks %q", want)
+		}
+	}
+	if bytes.ContainsFunc(m, func(r rune) bool { return r >= 0x80 }) {
+		t.Errorf("it is 8-bit:\n%s", m)
+	}
+	dkimVerify(t, dkimRecords(t, p), m)
+}
+
 // dotted are lines that DATA has to double, and BDAT must not.
 const dotted = ".\r\n..\r\n.hidden\r\n"
 

@@ -20,6 +20,7 @@ import (
 	_ "github.com/waxwing-mail/waxwing/modules/relay/lmtp"
 	_ "github.com/waxwing-mail/waxwing/modules/relay/mx"
 	_ "github.com/waxwing-mail/waxwing/modules/relay/smarthost"
+	_ "github.com/waxwing-mail/waxwing/modules/rewrite/sevenbit"
 	_ "github.com/waxwing-mail/waxwing/modules/signer/dkim"
 	_ "github.com/waxwing-mail/waxwing/modules/store/disk"
 	_ "github.com/waxwing-mail/waxwing/modules/store/memory"
