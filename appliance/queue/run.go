@@ -70,7 +70,7 @@ func (e *engine) sleep() time.Duration {
 	if end := e.suspended.first(); !end.IsZero() {
 		d = min(d, end.Sub(now))
 	}
-	if len(e.turns) > 0 && e.store.failures > 0 {
+	if len(e.turns[fresh])+len(e.turns[old]) > 0 && e.store.failures > 0 {
 		d = min(d, e.store.retry.Sub(now))
 	}
 	if !e.scan.inProgress {
