@@ -166,9 +166,15 @@ func (r *classRule) fits(status, code, text string) bool {
 }
 
 // quotes says whether a finding of our own is about what the other server said
-// before there was a message: modules/internal/smtpconn words it like this.
+// before there was a message: modules/internal/smtpconn words it like this,
+// behind the name of the server. What the server said does not decide that:
+// words of its own in a refusal of TLS would make it something else.
 func quotes(text string) bool {
-	return strings.Contains(text, " greeted with: ") || strings.Contains(text, " answered ") && strings.Contains(text, " with: ")
+	_, finding, _ := strings.Cut(text, " ")
+	if rest, ok := strings.CutPrefix(finding, "answered "); ok {
+		return strings.Contains(rest, " with: ")
+	}
+	return strings.HasPrefix(finding, "greeted with: ")
 }
 
 // ownClass is for what we have found out ourselves: there the enhanced status

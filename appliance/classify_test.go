@@ -147,6 +147,9 @@ func TestClassifyOurs(t *testing.T) {
 		{"451 4.7.0 The smarthost wants authentication: 530 5.7.0 Authentication required", ClassLogin},
 		{"451 4.7.1 mx.example.org greeted with: 554 Client host blocked using zen.spamhaus.org", ClassReputation},
 		{"421 4.3.2 mx.example.org answered EHLO with: 421 too many connections", ClassRate},
+		{"451 4.7.4 mx.example.org refused STARTTLS, and TLS is required: 454 mx answered you with: zen.spamhaus.org", ClassTLS},
+		{"451 4.7.4 mx.example.org refused STARTTLS, and TLS is required: 454 x greeted with: zen.spamhaus.org", ClassTLS},
+		{"451 4.5.1 mx.example.org offers CHUNKING and refuses BDAT: 500 x answered BDAT with: mailbox full", ClassProtocol},
 	} {
 		r := Result{Reply: replyOf(t, c.reply)}
 		if got := (ClassRules{}).Classify(&r); got != c.want {
