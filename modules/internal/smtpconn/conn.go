@@ -2,6 +2,7 @@ package smtpconn
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -27,6 +28,10 @@ type Target struct {
 	DANE       dane.Set // what its certificate must be, for TLSDANE
 	// MaxMessages bounds the messages of one connection; 0 is Config.MaxMessages.
 	MaxMessages int
+	// Source is the address of ours to connect from, by Config.DialFrom; the
+	// zero Addr is what Config.Dial chooses.
+	Source netip.Addr
+	Hello  string // the argument of EHLO; "" is Config.Hello
 }
 
 // A conn is one connection to a target. It is used by one goroutine at a time.
@@ -70,12 +75,15 @@ func (p *Pool) dial(ctx context.Context, t Target) (*conn, error) {
 func (p *Pool) open(ctx context.Context, t Target) (*conn, error) {
 	dctx, cancel := context.WithTimeout(ctx, p.cfg.Timeouts.Connect)
 	defer cancel()
-	nc, err := p.cfg.Dial(dctx, "tcp", t.Addr.String())
+	nc, err := p.connect(dctx, t)
 	if err != nil {
 		return nil, NewFailure(t.Name, unreachable(ctx, t.Name, err))
 	}
 	p.opened.Inc()
 	c := &conn{pool: p, target: t, raw: nc, peer: nc.RemoteAddr().String()}
+	if t.Source.IsValid() {
+		c.log.note("from " + t.Source.String())
+	}
 	c.setConn(nc)
 	release := c.until(ctx)
 	defer release()
@@ -84,6 +92,14 @@ func (p *Pool) open(ctx context.Context, t Target) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// connect opens the TCP connection, from the address that the target wants.
+func (p *Pool) connect(ctx context.Context, t Target) (net.Conn, error) {
+	if t.Source.IsValid() {
+		return p.cfg.DialFrom(ctx, t.Source, "tcp", t.Addr.String())
+	}
+	return p.cfg.Dial(ctx, "tcp", t.Addr.String())
 }
 
 // setConn makes nc what the connection reads from and writes to.
@@ -134,7 +150,7 @@ func (c *conn) greet(ctx context.Context) error {
 // hello says EHLO, or HELO to a server that does not know it (RFC 5321,
 // section 3.2).
 func (c *conn) hello(ctx context.Context) error {
-	name := c.pool.cfg.Hello
+	name := c.ownName()
 	r, err := c.command(ctx, stageHello, c.pool.cfg.hello()+" "+name)
 	if err != nil {
 		return err
@@ -154,10 +170,13 @@ func (c *conn) hello(ctx context.Context) error {
 	return c.fail(c.sentAway(r, stageHello))
 }
 
+// ownName is what we call ourselves on this connection.
+func (c *conn) ownName() string { return cmp.Or(c.target.Hello, c.pool.cfg.Hello) }
+
 // loop fails if the server says that it is ourselves.
 func (c *conn) loop(r reply) error {
 	name, _, _ := strings.Cut(r.lines[0], " ")
-	if !c.pool.cfg.RefuseSelf || !strings.EqualFold(name, c.pool.cfg.Hello) {
+	if !c.pool.cfg.RefuseSelf || !strings.EqualFold(name, c.pool.cfg.Hello) && !strings.EqualFold(name, c.ownName()) {
 		return nil
 	}
 	f := c.fail(appliance.Replyf(554, 4, 6, "Mail loop: %s (%s) is this server itself", c.target.Name, c.peer))

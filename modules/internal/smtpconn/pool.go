@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -41,7 +42,10 @@ type Config struct {
 	ClientCertificate func() *tls.Certificate
 	// Dial opens TCP connections; nil is that of a [net.Dialer]. An error
 	// that carries a *appliance.Reply is the outcome.
-	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// DialFrom is Dial for a target with a Source; nil is that of a
+	// [net.Dialer].
+	DialFrom func(ctx context.Context, from netip.Addr, network, address string) (net.Conn, error)
 	Timeouts Timeouts
 	// Idle is how long an unused connection is kept. Default 20s: shorter
 	// than servers wait, so that it is we who hang up.
@@ -93,6 +97,9 @@ func NewPool(cfg Config) *Pool {
 	if cfg.Dial == nil {
 		cfg.Dial = new(net.Dialer).DialContext
 	}
+	if cfg.DialFrom == nil {
+		cfg.DialFrom = dialFrom
+	}
 	p := &Pool{cfg: cfg, log: cfg.Log, idle: map[Target][]*idler{}}
 	if p.log == nil {
 		p.log = zap.NewNop()
@@ -110,6 +117,11 @@ func NewPool(cfg Config) *Pool {
 	}
 	p.measure(cfg.Metrics)
 	return p
+}
+
+func dialFrom(ctx context.Context, from netip.Addr, network, address string) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	return d.DialContext(ctx, network, address)
 }
 
 func (p *Pool) measure(reg prometheus.Registerer) {
@@ -179,11 +191,11 @@ func (p *Pool) over(ctx context.Context, t Target, m *mail, todo []int, outcomes
 	c, err := p.dial(ctx, t)
 	if err != nil {
 		if ctx.Err() == nil && !asFailure(err).Stop {
-			p.shunned.add(t.Addr, time.Now())
+			p.shunned.add(t, time.Now())
 		}
 		return err
 	}
-	p.shunned.remove(t.Addr)
+	p.shunned.remove(t)
 	if err = c.deliver(ctx, m, todo, outcomes); err == nil {
 		c.tell(ctx, began, todo, outcomes)
 	}

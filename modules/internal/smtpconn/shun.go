@@ -16,40 +16,49 @@ const (
 	maxShunned = 10_000
 )
 
+// A way is to an address, and from one of ours: the other side may like another
+// of them better.
+type way struct {
+	to   netip.AddrPort
+	from netip.Addr
+}
+
+func (t *Target) way() way { return way{t.Addr, t.Source} }
+
 // A shunned remembers addresses that were of no use when they were last tried.
 // Without it, each message for a host whose first address is unreachable would
 // wait for a connection there before it goes to the second.
 type shunned struct {
 	mu    sync.Mutex
-	until map[netip.AddrPort]time.Time // when it may be tried first again
+	until map[way]time.Time // when it may be tried first again
 }
 
-func (s *shunned) add(a netip.AddrPort, now time.Time) {
+func (s *shunned) add(t Target, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.until) >= maxShunned {
 		clear(s.until) // it costs time, not mail
 	}
 	if s.until == nil {
-		s.until = make(map[netip.AddrPort]time.Time)
+		s.until = make(map[way]time.Time)
 	}
-	s.until[a] = now.Add(shunTime)
+	s.until[t.way()] = now.Add(shunTime)
 }
 
-func (s *shunned) remove(a netip.AddrPort) {
+func (s *shunned) remove(t Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.until, a)
+	delete(s.until, t.way())
 }
 
-// has says whether a is to be tried last. When the time is over it says no once
-// in each shunTime, until the address is removed.
-func (s *shunned) has(a netip.AddrPort, now time.Time) bool {
+// has says whether t is to be tried last. When the time is over it says no once
+// in each shunTime, until the target is removed.
+func (s *shunned) has(t Target, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	until, ok := s.until[a]
+	until, ok := s.until[t.way()]
 	if ok && !now.Before(until) {
-		s.until[a] = now.Add(shunTime)
+		s.until[t.way()] = now.Add(shunTime)
 		return false
 	}
 	return ok
@@ -93,5 +102,5 @@ func (p *Pool) shuns(t Target) bool {
 	p.mu.Lock()
 	open := len(p.idle[t])
 	p.mu.Unlock()
-	return open == 0 && p.shunned.has(t.Addr, time.Now())
+	return open == 0 && p.shunned.has(t, time.Now())
 }

@@ -15,10 +15,12 @@ import (
 
 func TestShunned(t *testing.T) {
 	var s shunned
-	a, b := netip.MustParseAddrPort("192.0.2.1:25"), netip.MustParseAddrPort("192.0.2.2:25")
+	a, b := Target{Addr: netip.MustParseAddrPort("192.0.2.1:25")}, Target{Addr: netip.MustParseAddrPort("192.0.2.2:25")}
+	elsewhere := a
+	elsewhere.Source = netip.MustParseAddr("203.0.113.7")
 	now := time.Now()
 	s.add(a, now)
-	if !s.has(a, now.Add(shunTime-1)) || s.has(b, now) {
+	if !s.has(a, now.Add(shunTime-1)) || s.has(b, now) || s.has(elsewhere, now) {
 		t.Error("what was added, and nothing else, is shunned")
 	}
 	if s.has(a, now.Add(shunTime)) || !s.has(a, now.Add(shunTime)) || s.has(a, now.Add(2*shunTime)) {
@@ -29,7 +31,7 @@ func TestShunned(t *testing.T) {
 		t.Error("it was removed")
 	}
 	for i := range maxShunned + 1 {
-		s.add(netip.AddrPortFrom(a.Addr(), uint16(i)), now)
+		s.add(Target{Addr: netip.AddrPortFrom(a.Addr.Addr(), uint16(i))}, now)
 	}
 	if len(s.until) > maxShunned {
 		t.Errorf("%d are remembered", len(s.until))

@@ -18,9 +18,7 @@ func (m *MX) Explain(ctx context.Context, q appliance.Question) []appliance.Answ
 		m.explainTLS(q.To.Domain),
 		{Topic: "families", Text: strings.Join(m.IPVersions, ", then "), Attr: "ip_versions"},
 	}
-	if len(m.Source) > 0 {
-		all = append(all, appliance.Answer{Topic: "source", Text: strings.Join(m.Source, " and "), Attr: "source"})
-	}
+	all = append(all, m.explainSources(ctx, q.DNS)...)
 	if m.Fallback != nil {
 		all = append(all, m.Fallback.explain())
 	}

@@ -179,7 +179,7 @@ type found struct {
 // resolve looks up the addresses of a host and keeps those that may be used.
 func (m *MX) resolve(ctx context.Context, name string, implicit bool) found {
 	// RFC 6761, section 6.3: localhost is always this machine.
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") || strings.EqualFold(name, m.hostname) {
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") || m.isOwnName(name) {
 		return found{self: true}
 	}
 	at, err := m.addresses(ctx, name, m.families)

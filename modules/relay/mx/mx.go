@@ -13,6 +13,10 @@
 // Hosts are tried in turn, and the addresses of each in the order of
 // ip_versions, until one takes the message. [smtpconn] has the details.
 //
+// With send_from blocks all of that is done from the first address of each family
+// of ours; if nobody has answered MAIL, once more from the second ones, and so on.
+// A receiver that has blocked one address of ours can still be reached by another.
+//
 // Mail never goes where only a mistake or an attack can send it: not to this
 // server itself, and not to loopback, private, link-local or other special
 // addresses, unless allow_networks names them. The address is checked once
@@ -59,9 +63,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"iter"
 	"net"
 	"net/netip"
 	"slices"
@@ -124,6 +126,11 @@ type MX struct {
 	// ["203.0.113.7", "2001:db8::7"]. A family without an address here is not
 	// used. Default: what the system chooses.
 	Source []string `hcl:"source,optional"`
+	// The addresses of this machine to send from, several of each family if
+	// need be, each with a name of its own. The label is the address. The first
+	// ones of each family are used; the others when these get nowhere. Instead
+	// of source. Default: source, or what the system chooses.
+	SendFrom []SendFrom `hcl:"send_from,block"`
 	// The address families to use, the preferred one first. Large receivers
 	// are stricter with IPv6: they want a PTR record for it.
 	// Default ["ipv4", "ipv6"].
@@ -153,9 +160,9 @@ type MX struct {
 	overrides map[string]override // by domain, or "*." and the domain above
 	resolver  appliance.Querier
 	guard     guard
-	sources   map[string]netip.Addr // by family; empty if the system chooses
-	families  []string              // in use, the preferred one first: "ip4", "ip6"
-	unused    []string              // the others
+	sources   sources
+	families  []string // in use, the preferred one first: "ip4", "ip6"
+	unused    []string // the others
 	pool      *smtpconn.Pool
 
 	providers providers
@@ -217,9 +224,9 @@ func (m *MX) Validate() error {
 	if err := m.ClientSettings.Validate(); err != nil {
 		return err
 	}
-	sources, err := parseSources(m.Source)
+	sources, err := m.parseSources()
 	if err != nil {
-		return &appliance.AttrError{Attr: "source", Msg: err.Error()}
+		return err
 	}
 	if _, err := parseNetworks(m.AllowNetworks); err != nil {
 		return &appliance.AttrError{Attr: "allow_networks", Msg: err.Error()}
@@ -236,7 +243,7 @@ func (m *MX) Validate() error {
 	case len(m.IPVersions) == 0:
 		return &appliance.AttrError{Attr: "ip_versions", Msg: `must name "ipv4", "ipv6" or both`}
 	case len(used) == 0:
-		return &appliance.AttrError{Attr: "source", Msg: "has no address of a family in ip_versions; add one, or leave source out"}
+		return &appliance.AttrError{Attr: m.sourceAttr(), Msg: "has no address of a family in ip_versions; add one, or leave it out"}
 	case m.Port < 1 || m.Port > 65535:
 		return &appliance.AttrError{Attr: "port", Msg: "must be between 1 and 65535; mail exchangers listen on 25"}
 	case m.ConnectTimeout < time.Second || m.ConnectTimeout > 5*time.Minute:
@@ -260,7 +267,7 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 	if m.mode, err = m.tlsMode(); err != nil {
 		return err
 	}
-	if m.sources, err = parseSources(m.Source); err != nil {
+	if m.sources, err = m.parseSources(); err != nil {
 		return err
 	}
 	m.families, m.unused = split(m.IPVersions, m.sources)
@@ -294,6 +301,7 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 		Observe:           m.observe,
 		ClientCertificate: certificate,
 		Dial:              m.dial,
+		DialFrom:          m.dialFrom,
 		Timeouts:          smtpconn.Timeouts{Connect: m.ConnectTimeout},
 		Idle:              m.Idle,
 		Log:               ctx.Log,
@@ -327,104 +335,11 @@ func (m *MX) Deliver(ctx context.Context, env appliance.Envelope, msg *appliance
 	if len(env.Recipients) == 0 {
 		return nil
 	}
-	return m.pool.Deliver(ctx, env, msg, m.targets(ctx, env.Recipients[0].Mailbox, env.RequireTLS))
+	to := env.Recipients[0].Mailbox
+	return m.pool.Deliver(ctx, env, msg, m.targets(ctx, to, &destination{domain: to.Domain, requireTLS: env.RequireTLS}))
 }
 
 var errRequireTLS = appliance.NewReply(550, 7, 30, "The sender requires TLS all the way, which cannot be assured for this domain; send it without REQUIRETLS")
-
-// maxAddresses bounds how many addresses one attempt tries.
-const maxAddresses = 20
-
-// targets is where mail for a mailbox may go, best first. It looks up a host
-// only when it is its turn. requireTLS leaves out those for which TLS all the
-// way cannot be assured.
-func (m *MX) targets(ctx context.Context, to appliance.Mailbox, requireTLS bool) iter.Seq2[smtpconn.Target, *smtpconn.Failure] {
-	return func(yield func(smtpconn.Target, *smtpconn.Failure) bool) {
-		left, d := maxAddresses, &destination{domain: to.Domain}
-		for h, failure := range m.hosts(ctx, to) {
-			var want demand
-			if failure == nil {
-				want, failure = m.demands(ctx, d, h)
-			}
-			if failure == nil && requireTLS {
-				want, failure = assured(h, want)
-			}
-			if failure != nil {
-				if !yield(smtpconn.Target{}, failure) {
-					return
-				}
-				continue
-			}
-			for _, ip := range h.addrs {
-				if left--; left < 0 {
-					return
-				}
-				if !yield(m.target(h, ip, want), nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// dial connects to an address that has been looked up, from the source
-// address of its family. The guard looks at what is really dialled.
-func (m *MX) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{Control: m.guard.control}
-	if len(m.sources) > 0 {
-		to, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return nil, err
-		}
-		from, ok := m.sources[family(to.Addr())]
-		if !ok {
-			return nil, errors.New("no source address of this family")
-		}
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
-	}
-	return d.DialContext(ctx, network, address)
-}
-
-// family is what the resolver calls the family of an address.
-func family(ip netip.Addr) string {
-	if ip.Is4() {
-		return "ip4"
-	}
-	return "ip6"
-}
-
-// split sorts the families into those that are used and the others.
-func split(versions []string, sources map[string]netip.Addr) (used, unused []string) {
-	for _, version := range []string{ipv4, ipv6} {
-		if !slices.Contains(versions, version) {
-			unused = append(unused, "ip"+version[3:])
-		}
-	}
-	for _, version := range versions {
-		f := "ip" + version[3:]
-		if _, ok := sources[f]; ok || len(sources) == 0 {
-			used = append(used, f)
-		} else {
-			unused = append(unused, f)
-		}
-	}
-	return used, unused
-}
-
-func parseSources(list []string) (map[string]netip.Addr, error) {
-	sources := make(map[string]netip.Addr, 2)
-	for _, s := range list {
-		ip, err := netip.ParseAddr(s)
-		if err != nil || ip.Is4In6() {
-			return nil, fmt.Errorf(`%q is not an IP address; write "203.0.113.7" or "2001:db8::7"`, s)
-		}
-		if _, dup := sources[family(ip)]; dup {
-			return nil, fmt.Errorf("%s is the second address of its family; name one IPv4 and one IPv6 address at most", ip)
-		}
-		sources[family(ip)] = ip
-	}
-	return sources, nil
-}
 
 func parseNetworks(list []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix

@@ -209,7 +209,7 @@ func TestTargets(t *testing.T) {
 }
 
 func describe(m *MX, to string) (got []string) {
-	for target, failure := range m.targets(context.Background(), box(to), false) {
+	for target, failure := range m.targets(context.Background(), box(to), &destination{domain: box(to).Domain}) {
 		var s string
 		switch {
 		case failure != nil:
@@ -255,7 +255,7 @@ func TestN3Shuffle(t *testing.T) {
 // TestLazy: a host is looked up only when it is its turn.
 func TestLazy(t *testing.T) {
 	m := provision(t, zone{"MX a.test": "10 mx.test, 20 boom.test", "A mx.test": "192.0.2.1", "A boom.test": "this would panic"}, nil)
-	for target := range m.targets(t.Context(), box("u@a.test"), false) {
+	for target := range m.targets(t.Context(), box("u@a.test"), &destination{domain: "a.test"}) {
 		if target.Name != "mx.test" {
 			t.Error(target)
 		}

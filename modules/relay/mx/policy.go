@@ -26,9 +26,10 @@ type demand struct {
 
 // A destination is the domain of an attempt and what is known of it.
 type destination struct {
-	domain string
-	looked bool // sts is known
-	sts    mtasts.Answer
+	domain     string
+	requireTLS bool // REQUIRETLS (RFC 8689)
+	looked     bool // sts is known
+	sts        mtasts.Answer
 }
 
 // What is said when no policy can be met.

@@ -126,9 +126,11 @@ func (m *MX) sayDANE() {
 	}
 }
 
-// target is a connection to one address of a host under its demand.
-func (m *MX) target(h host, ip netip.Addr, d demand) smtpconn.Target {
+// target is a connection to one address of a host under its demand, from one of
+// ours.
+func (m *MX) target(h host, ip netip.Addr, d demand, from source) smtpconn.Target {
 	t := smtpconn.Target{
+		Source: from.addr, Hello: from.name,
 		Name: h.name, Addr: netip.AddrPortFrom(ip, uint16(m.Port)),
 		TLS: d.mode, Policy: d.policy, DANE: d.set, MaxMessages: m.maxMessages(h.name),
 	}
