@@ -55,8 +55,9 @@ func unreadable(err error) *appliance.Reply {
 }
 
 // refuse says why the message cannot go to a server with these extensions at
-// all, or nil.
-func (m *mail) refuse(host string, e *extensions, verified bool) *appliance.Reply {
+// all, or nil. assured says that nobody can read it on the way there, and that
+// the server will see to the rest of its way.
+func (m *mail) refuse(host string, e *extensions, assured bool) *appliance.Reply {
 	switch {
 	case e.size > 0 && m.size > e.size:
 		// RFC 1870, section 6.1 has the same reply for the server.
@@ -69,7 +70,7 @@ func (m *mail) refuse(host string, e *extensions, verified bool) *appliance.Repl
 	case !m.env.From.IsASCII() && !e.utf8:
 		// RFC 6531, section 3.5.
 		return appliance.Replyf(553, 6, 7, "The sender address is international and %s does not support SMTPUTF8", host)
-	case m.env.RequireTLS && (!verified || !e.requireTLS):
+	case m.env.RequireTLS && !assured:
 		// RFC 8689, sections 4.2.1 and 5.
 		return appliance.Replyf(550, 7, 30, "The sender requires TLS all the way and %s does not support REQUIRETLS", host)
 	}
@@ -97,7 +98,7 @@ func (m *mail) mailCommand(e *extensions, todo []int) string {
 	if e.utf8 && m.needsUTF8(todo) {
 		b.WriteString(" SMTPUTF8")
 	}
-	if m.env.RequireTLS {
+	if m.env.RequireTLS && e.requireTLS {
 		b.WriteString(" REQUIRETLS")
 	}
 	if !e.dsn {

@@ -58,7 +58,7 @@ func (c *conn) deliver(ctx context.Context, m *mail, todo []int, outcomes []outc
 // refuse settles the recipients for which the message cannot go to this
 // server and returns the others.
 func (c *conn) refuse(m *mail, todo []int, outcomes []outcome) []int {
-	whole := m.refuse(c.target.Name, &c.ext, c.verified())
+	whole := m.refuse(c.target.Name, &c.ext, c.local() || c.verified() && c.ext.requireTLS)
 	var rest []int
 	for _, i := range todo {
 		r := whole
@@ -73,6 +73,10 @@ func (c *conn) refuse(m *mail, todo []int, outcomes []outcome) []int {
 	}
 	return rest
 }
+
+// local says that the server is on the other end of a socket of this machine:
+// there is no network on which anybody could listen.
+func (c *conn) local() bool { return c.raw.RemoteAddr().Network() == "unix" }
 
 // A transaction is one MAIL with its RCPTs and its content.
 type transaction struct {

@@ -93,6 +93,9 @@ func (c *Capture) Provision(ctx *appliance.Context) error {
 	return nil
 }
 
+// HonoursRequireTLS implements [appliance.TLSAssurer]: nothing leaves.
+func (*Capture) HonoursRequireTLS() bool { return true }
+
 // NextHop implements appliance.Relay: it is the same for everybody.
 func (*Capture) NextHop(appliance.Mailbox) string { return "capture" }
 

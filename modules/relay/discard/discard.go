@@ -48,6 +48,9 @@ func (d *Discard) Provision(ctx *appliance.Context) error {
 	return nil
 }
 
+// HonoursRequireTLS implements [appliance.TLSAssurer]: nothing leaves.
+func (*Discard) HonoursRequireTLS() bool { return true }
+
 // NextHop implements appliance.Relay: it is the same for everybody.
 func (*Discard) NextHop(appliance.Mailbox) string { return "discard" }
 

@@ -183,6 +183,13 @@ func (l *LMTP) Start(context.Context) error { return nil }
 // Stop implements appliance.Starter: it closes the connections.
 func (l *LMTP) Stop(ctx context.Context) error { return l.pool.Stop(ctx) }
 
+// HonoursRequireTLS implements [appliance.TLSAssurer]: a socket has no network
+// to protect a message from.
+func (l *LMTP) HonoursRequireTLS() bool {
+	e, err := l.endpoint()
+	return err == nil && (e.path != "" || e.tls.Verifies())
+}
+
 // NextHop implements appliance.Relay: it is the same for everybody.
 func (l *LMTP) NextHop(appliance.Mailbox) string { return l.Address }
 

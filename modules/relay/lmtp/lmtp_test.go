@@ -159,15 +159,20 @@ func relay(t *testing.T, address string, resolver appliance.Resolver) *LMTP {
 
 func send(t *testing.T, l *LMTP, to ...string) []appliance.Result {
 	t.Helper()
-	h, err := appliance.ParseHeader([]byte("Subject: x\r\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	env := appliance.Envelope{From: mailbox(t, "ann@example.com")}
 	for _, local := range to {
 		env.Recipients = append(env.Recipients, appliance.Recipient{Mailbox: mailbox(t, local+"@example.com")})
 	}
-	return l.Deliver(t.Context(), env, &appliance.Message{ID: "id", Header: h, Body: appliance.BytesBody("\r\nhello\r\n")})
+	return l.Deliver(t.Context(), env, text(t))
+}
+
+func text(t *testing.T) *appliance.Message {
+	t.Helper()
+	h, err := appliance.ParseHeader([]byte("Subject: x\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &appliance.Message{ID: "id", Header: h, Body: appliance.BytesBody("\r\nhello\r\n")}
 }
 
 func mailbox(t *testing.T, s string) appliance.Mailbox {
@@ -220,6 +225,35 @@ func TestDeliver(t *testing.T) {
 	}
 	if len(s.mail) != 4 || s.mail[0] != "Subject: x\r\n\r\nhello\r\n" {
 		t.Errorf("the server has got %q", s.mail)
+	}
+}
+
+// TestRequireTLS: who requires TLS does not mean a socket of this machine, and
+// does mean a network.
+func TestRequireTLS(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lmtp")
+	unix, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s mailServer
+	t.Cleanup(s.wg.Wait)
+	s.serve(t, unix)
+	s.serve(t, tcp)
+	for address, want := range map[string]string{"unix:" + path: "250 2.0.0 final", tcp.Addr().String(): "550 5.7.30"} {
+		l := relay(t, address, nil)
+		env := appliance.Envelope{From: mailbox(t, "ann@example.com"), RequireTLS: true,
+			Recipients: []appliance.Recipient{{Mailbox: mailbox(t, "ok@example.com")}}}
+		if got := summary(l.Deliver(t.Context(), env, text(t))); got[0] != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+		if got := l.HonoursRequireTLS(); got != (want[0] == '2') {
+			t.Errorf("%s: honours REQUIRETLS: %t", address, got)
+		}
 	}
 }
 

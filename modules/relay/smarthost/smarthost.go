@@ -178,6 +178,18 @@ func (s *Smarthost) Start(context.Context) error { return nil }
 // Stop implements appliance.Starter: it closes the connections.
 func (s *Smarthost) Stop(ctx context.Context) error { return s.pool.Stop(ctx) }
 
+// HonoursRequireTLS implements [appliance.TLSAssurer]: a server that does not
+// have to prove who it is cannot be one that assures anything.
+func (s *Smarthost) HonoursRequireTLS() bool {
+	hosts, err := s.endpoints()
+	for _, h := range hosts {
+		if !h.tls.Verifies() {
+			return false
+		}
+	}
+	return err == nil
+}
+
 // NextHop implements appliance.Relay: it is the same for everybody.
 func (s *Smarthost) NextHop(appliance.Mailbox) string {
 	hosts := s.hosts

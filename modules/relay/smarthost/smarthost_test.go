@@ -386,3 +386,24 @@ func TestInClear(t *testing.T) {
 		t.Errorf("%+v, heard %s", r, heard())
 	}
 }
+
+// TestHonoursRequireTLS: all of the servers have to prove who they are.
+func TestHonoursRequireTLS(t *testing.T) {
+	for _, c := range []struct {
+		addresses []string
+		tls       string
+		want      bool
+	}{
+		{[]string{"a.test:465"}, "", true},
+		{[]string{"a.test:465", "b.test:25"}, "", false},
+		{[]string{"a.test:587"}, "verified", true},
+		{[]string{"a.test:587"}, "required", false},
+		{[]string{"a test"}, "verified", false},
+	} {
+		s := New()
+		s.Addresses, s.TLS = c.addresses, c.tls
+		if got := s.HonoursRequireTLS(); got != c.want {
+			t.Errorf("%v %q: %t", c.addresses, c.tls, got)
+		}
+	}
+}
