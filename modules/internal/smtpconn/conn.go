@@ -173,10 +173,11 @@ func (c *conn) hello(ctx context.Context) error {
 // ownName is what we call ourselves on this connection.
 func (c *conn) ownName() string { return cmp.Or(c.target.Hello, c.pool.cfg.Hello) }
 
-// loop fails if the server says that it is ourselves.
+// loop fails if the server says that it is ourselves: over TLS, where that is a
+// must.
 func (c *conn) loop(r reply) error {
 	name, _, _ := strings.Cut(r.lines[0], " ")
-	if !c.pool.cfg.RefuseSelf || !strings.EqualFold(name, c.pool.cfg.Hello) && !strings.EqualFold(name, c.ownName()) {
+	if !c.pool.cfg.RefuseSelf || c.unprotected() || !strings.EqualFold(name, c.pool.cfg.Hello) && !strings.EqualFold(name, c.ownName()) {
 		return nil
 	}
 	f := c.fail(appliance.Replyf(554, 4, 6, "Mail loop: %s (%s) is this server itself", c.target.Name, c.peer))
@@ -192,8 +193,16 @@ func (c *conn) sentAway(r reply, at stage) *appliance.Reply {
 		return appliance.Replyf(451, 5, 0, "%s broke the SMTP protocol at %s", c.target.Name, at).
 			With(protocolError("unexpected reply %s", r))
 	}
+	if c.unprotected() && o.Permanent() {
+		o.Code = 451
+	}
 	return appliance.Replyf(o.Code, o.Detail.Subject, o.Detail.Detail, "%s answered %s with: %s", c.target.Name, at, r)
 }
+
+// unprotected says that there is no TLS yet, which there has to be: what is
+// heard may be the word of somebody in between, who shall not make a bounce of
+// what he cannot have.
+func (c *conn) unprotected() bool { return c.tls == nil && c.target.TLS.mandatory() }
 
 // command sends one command and reads its reply.
 func (c *conn) command(ctx context.Context, at stage, line string) (reply, error) {

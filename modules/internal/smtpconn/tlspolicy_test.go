@@ -138,3 +138,24 @@ func TestReportedCertificates(t *testing.T) {
 		}
 	}
 }
+
+// TestP18Bounce: who stands in between and can only refuse, in plain text, does
+// not make a bounce of what a policy protects.
+func TestP18Bounce(t *testing.T) {
+	for name, text := range map[string]string{
+		"EHLO":         "S: 220 hi\nC= EHLO mail.us.test\nS: 550 5.7.1 go away\nC= HELO mail.us.test\nS: 550 5.7.1 go away\nHANG",
+		"our own name": "S: 220 hi\nC= EHLO mail.us.test\nS: 250 mail.us.test\nHANG",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, script(text))
+			target := s.with(TLSVerified)
+			target.Policy = PolicySTS
+			p := pool(t, func(c *Config) { c.RefuseSelf = true; c.Hello = "mail.us.test" })
+			for _, r := range p.Deliver(t.Context(), envelope("u@a.test"), message("Subject: x\r\n", "x\r\n"), targets(target)) {
+				if !r.Reply.Temporary() {
+					t.Errorf("%v", r.Reply.Error())
+				}
+			}
+		})
+	}
+}
