@@ -32,7 +32,7 @@ func (p *program) changeCommand(q queueChange) *cobra.Command {
 			}
 			want := admin.ChangeRequest{Filter: filter, Change: q.name, All: yes || dry, DryRun: dry}
 			if q.final && filter.IsZero() && !want.All {
-				return usagef("queue %s without a selection concerns the whole queue: select with an ID, --sender, --recipient, --destination, --older or --class, or confirm with --yes", q.name)
+				return usagef("queue %s without a selection concerns the whole queue: select with an ID, --sender, --recipient, --domain, --destination, --older, --class or --held, or confirm with --yes", q.name)
 			}
 			return p.change(c.Context(), want, q.final)
 		},

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func (p *program) queueShowCommand() *cobra.Command {
 			}
 			s := &sheet{now: time.Now(), dialogue: dialogue}
 			s.message(&m)
-			return s.writeTo(p.out)
+			return errors.Join(s.writeTo(p.out), p.noteSuspensions(c.Context(), client))
 		},
 	}
 	c.Flags().BoolVar(&dialogue, "dialogue", false, "what was said to each server, and what it answered")

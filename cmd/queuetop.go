@@ -40,7 +40,7 @@ a by what is being attempted, r by the rate of attempts, o by age; q quits. With
 			return p.top(c.Context(), client, in, interval)
 		},
 	}
-	c.Flags().DurationVar(&interval, "interval", 2*time.Second, "how long to wait between two looks")
+	c.Flags().DurationVar(&interval, "interval", 2*time.Second, "how long to wait between two looks; at least ten times what one takes")
 	p.adminFlags(c)
 	return c
 }
@@ -61,6 +61,11 @@ const (
 	clearScreen = "\x1b[H\x1b[2J"
 )
 
+// lookShare is how many times as long as a look the pause after it is: each
+// reads the whole queue, and 100,000 messages take the server half a second,
+// which is the time of its mail.
+const lookShare = 10
+
 // top draws until q is pressed or ctx ends, and leaves the terminal as it was.
 func (p *program) top(ctx context.Context, client *admin.Client, in *os.File, interval time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -78,10 +83,11 @@ func (p *program) top(ctx context.Context, client *admin.Client, in *os.File, in
 	fmt.Fprint(p.out, enterScreen)
 	defer fmt.Fprint(p.out, leaveScreen)
 	for ctx.Err() == nil {
+		begin := time.Now()
 		if err := v.look(ctx, client, time.Now()); err != nil && ctx.Err() == nil {
 			return err
 		}
-		for next := time.Now().Add(interval); ctx.Err() == nil && time.Now().Before(next); {
+		for next := time.Now().Add(max(interval, lookShare*time.Since(begin))); ctx.Err() == nil && time.Now().Before(next); {
 			width, height, err := term.GetSize(int(in.Fd()))
 			if err != nil {
 				return err

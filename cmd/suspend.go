@@ -31,7 +31,8 @@ func (p *program) suspendCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "suspend [NAME]",
 		Short: "let the mail for a domain, or for the servers of many, wait",
-		Long: "queue suspend: let mail wait until it is resumed, or for a time. NAME is a domain, as example.org, " +
+		Long: "queue suspend: let mail wait until it is resumed, or for a time. NAME is a domain that relay mx delivers to, " +
+			"as example.org, " +
 			"a destination, as internet/example.org, or a site of \"waxwing queue sites\", as internet/google or google. " +
 			"What waits is not attempted and does not grow too old; what is being attempted goes on. " +
 			"Without NAME it lists what is suspended.",

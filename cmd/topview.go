@@ -19,8 +19,10 @@ import (
 type topView struct {
 	order byte // the key that was pressed
 	sum   admin.QueueSummary
-	at    time.Time          // of sum
-	rates map[string]float64 // recipients a minute
+	// suspended is what waits because a person wants it.
+	suspended []appliance.Suspension
+	at        time.Time          // of sum
+	rates     map[string]float64 // recipients a minute
 
 	mu    sync.Mutex
 	ended map[string]int // recipients since at
@@ -41,6 +43,11 @@ func (v *topView) look(ctx context.Context, client *admin.Client, now time.Time)
 	if err != nil {
 		return err
 	}
+	page, err := client.Suspensions(ctx)
+	if err != nil {
+		return err
+	}
+	v.suspended = page.Suspensions
 	v.update(sum, now)
 	return nil
 }
@@ -101,10 +108,15 @@ func (v *topView) render(width, height int, now time.Time) string {
 	fmt.Fprintf(&b, "%s, %s waiting, %d active, %d held, %s; %s\n", number(c.Messages, "message", "messages"),
 		number(c.Recipients, "recipient", "recipients"), c.Active, c.Held, octets(c.Octets), rate(total))
 	fmt.Fprintf(&b, "sorted by %s; keys: w waiting, a active, r rate, o oldest, q quit\n", topOrders[v.order])
+	head := topHead
+	if len(v.suspended) > 0 {
+		head++
+		fmt.Fprintf(&b, "suspended: %s\n", suspended(v.suspended, now))
+	}
 	t := new(table)
 	t.add("DESTINATION", "WAITING", "ACTIVE", "HELD", "RATE", "OLDEST", "LAST")
 	for i, g := range v.sorted() {
-		if height > 0 && i >= height-topHead {
+		if height > 0 && i >= height-head {
 			break
 		}
 		t.add(g.Key, fmt.Sprint(g.Recipients), fmt.Sprint(g.Active), fmt.Sprint(g.Held), rate(v.rates[g.Key]),

@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -85,11 +87,42 @@ func (s *Server) suspend(w http.ResponseWriter, r *http.Request) error {
 	if err := x.Check(time.Now()); err != nil {
 		return badRequest("%v", err)
 	}
+	if err := s.meant(k, x.Name); err != nil {
+		return err
+	}
 	if err := k.Suspend(r.Context(), x); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, suspensionPage(k))
 	return nil
+}
+
+// meant refuses a domain that is the next hop of no relay: its mail goes with
+// that of others, by a smarthost, and would not wait.
+func (s *Server) meant(k appliance.SiteKeeper, name string) error {
+	domain := strings.ToLower(strings.TrimSpace(name))
+	if strings.Contains(domain, "/") || !strings.Contains(domain, ".") {
+		return nil // a destination, or a site
+	}
+	var instead []string
+	for _, n := range s.opts.Appliance.Graph().Nodes {
+		relay, ok := n.Module.(appliance.Relay)
+		if !ok {
+			continue
+		}
+		hop := relay.NextHop(appliance.Mailbox{Local: "postmaster", Domain: domain})
+		if strings.EqualFold(hop, domain) {
+			return nil
+		}
+		instead = append(instead, n.Addr.Name+"/"+hop)
+	}
+	if slices.ContainsFunc(k.Sites(), func(x appliance.SiteState) bool {
+		_, hop, _ := strings.Cut(x.Name, "/")
+		return strings.EqualFold(hop, domain)
+	}) {
+		return nil
+	}
+	return badRequest("no relay has %s as a destination of its own: suspend one of %s, with all its mail, or hold what is queued for the domain", domain, strings.Join(instead, ", "))
 }
 
 func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
