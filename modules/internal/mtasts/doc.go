@@ -16,7 +16,8 @@
 //	a policy that cannot be fetched (again)
 //	                     what is known of it stays in force until its max_age is
 //	                     over, whatever the DNS and the web server say; the next
-//	                     attempt is made after 10 minutes
+//	                     attempt is made after 10 minutes. If only the record
+//	                     cannot be looked up, the policy is fetched all the same
 //
 // So an attacker has to be there at the very first message to a domain, and to
 // stay until the policy of the last one has expired. A domain that wants no
