@@ -175,7 +175,7 @@ func (a *Appliance) Reload(ctx context.Context, next *Graph) error {
 	a.lifecycle.Lock()
 	defer a.lifecycle.Unlock()
 	if !a.running.Load() {
-		return errors.New("not running")
+		return errNotRunning
 	}
 	old := a.Graph()
 	if storeOf(old) != storeOf(next) {
@@ -279,7 +279,7 @@ func (a *Appliance) stop(ctx context.Context, g *Graph) error {
 // lead to this one the authority that comes to see whether it is there.
 func (a *Appliance) Healthy() error {
 	if !a.running.Load() {
-		return errors.New("not running")
+		return errNotRunning
 	}
 	var all []error
 	for _, n := range a.Graph().Nodes {
@@ -374,6 +374,7 @@ func (a *Appliance) context(g *Graph, n *Node) *Context {
 		Metrics:  n.metrics,
 		Events:   a.events,
 		Sockets:  &a.sockets,
+		Post:     a.post,
 	}
 	if s := storeOf(g); s != nil && n.Addr.Kind != KindStore {
 		c.Values = ValuesAt(s.Values(), string(n.Addr.Kind)+"/"+n.Addr.Name+"/")

@@ -57,6 +57,11 @@ type Context struct {
 	Metrics  prometheus.Registerer // labelled with Addr, dropped with the instance
 	Events   EventSink             // where to say what happened to mail
 	Sockets  *Sockets              // the listening sockets; nil means a set of one's own
+	// Post takes a message of our own into the queue and returns when it is
+	// durable. It is signed on the way: by the first pipeline with a signer for
+	// its From field; without one it is an error. Usable while the appliance
+	// runs, from any goroutine; nil in tests.
+	Post func(ctx context.Context, env Envelope, h Header, body []byte) (QueueID, error)
 }
 
 // AttrError blames one attribute of a module's own block, so that the

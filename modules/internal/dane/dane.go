@@ -75,6 +75,15 @@ func New(records []appliance.TLSA, names ...string) (s Set, ok bool) {
 	return s, len(lines) > 0
 }
 
+// Records are the records of the set in presentation format, "3 1 1 hex" (RFC
+// 6698, section 2.2).
+func (s Set) Records() []string {
+	if s.records == "" {
+		return nil
+	}
+	return strings.Split(s.records, "\n")
+}
+
 func joinNames(names []string) string {
 	var all []string
 	for _, n := range names {

@@ -77,6 +77,7 @@ import (
 	"github.com/waxwing-mail/waxwing/modules/internal/certs"
 	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
+	"github.com/waxwing-mail/waxwing/modules/internal/tlsrpt"
 )
 
 func init() {
@@ -153,6 +154,9 @@ type MX struct {
 	// Another relay for what cannot be delivered directly: after so many
 	// attempts, or because of what was answered. Default: none.
 	Fallback *Fallback `hcl:"fallback,block"`
+	// Daily reports to domains that want to know how TLS with their mail
+	// servers went (TLSRPT, RFC 8460). Default: nothing is counted or sent.
+	TLSReports *TLSReports `hcl:"tls_reports,block"`
 
 	hostname  string
 	log       *zap.Logger
@@ -173,6 +177,7 @@ type MX struct {
 	policyPort int // of web servers; 0 is 443
 	counted    *prometheus.CounterVec
 	memory     *memory
+	reporter   *tlsrpt.Reporter // nil: nobody
 	saver      sync.WaitGroup
 	stopped    chan struct{}
 }
@@ -219,6 +224,9 @@ func (m *MX) Validate() error {
 		return &appliance.AttrError{Attr: "provider", Msg: err.Error()}
 	}
 	if err := m.Fallback.validate(); err != nil {
+		return err
+	}
+	if err := m.TLSReports.validate(); err != nil {
 		return err
 	}
 	if err := m.ClientSettings.Validate(); err != nil {
@@ -290,6 +298,9 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 	m.stopped = make(chan struct{})
 	m.policies = m.newPolicies(ctx.Values)
 	m.guard = guard{allowed: allowed, own: interfaceAddrs}
+	if m.reporter, err = m.newReporter(ctx); err != nil {
+		return err
+	}
 	certificate, err := m.OpenClientCertificate(m.log, ctx.Metrics)
 	if err != nil {
 		return err
@@ -314,6 +325,9 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 func (m *MX) Start(ctx context.Context) error {
 	m.sayDANE()
 	m.remember(ctx)
+	if m.reporter != nil {
+		m.reporter.Start()
+	}
 	return nil
 }
 
@@ -322,6 +336,9 @@ func (m *MX) Stop(ctx context.Context) error {
 	defer context.AfterFunc(ctx, m.policies.Stop)() // a delivery may be waiting for a policy
 	err := m.pool.Stop(ctx)
 	m.policies.Stop()
+	if m.reporter != nil {
+		m.reporter.Stop()
+	}
 	close(m.stopped)
 	m.saver.Wait()
 	return err
@@ -335,8 +352,9 @@ func (m *MX) Deliver(ctx context.Context, env appliance.Envelope, msg *appliance
 	if len(env.Recipients) == 0 {
 		return nil
 	}
-	to := env.Recipients[0].Mailbox
-	return m.pool.Deliver(ctx, env, msg, m.targets(ctx, to, &destination{domain: to.Domain, requireTLS: env.RequireTLS}))
+	d := m.destination(&env, msg)
+	ctx = context.WithValue(ctx, destinationKey{}, d)
+	return m.pool.Deliver(ctx, env, msg, m.targets(ctx, env.Recipients[0].Mailbox, d))
 }
 
 var errRequireTLS = appliance.NewReply(550, 7, 30, "The sender requires TLS all the way, which cannot be assured for this domain; send it without REQUIRETLS")

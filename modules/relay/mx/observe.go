@@ -33,7 +33,7 @@ func newPolicyMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 func (m *MX) count(policy, result string) { m.counted.WithLabelValues(policy, result).Inc() }
 
 // observe is told by the pool how far a new connection came with TLS.
-func (m *MX) observe(_ context.Context, r smtpconn.TLSReport) {
+func (m *MX) observe(ctx context.Context, r smtpconn.TLSReport) {
 	label := string(r.Target.Policy)
 	switch {
 	case label != "":
@@ -52,6 +52,7 @@ func (m *MX) observe(_ context.Context, r smtpconn.TLSReport) {
 	} else {
 		m.count(label, cmp.Or(r.Reason(), smtpconn.ValidationFailure))
 	}
+	m.reportSession(ctx, r, met)
 	if m.memory.learn(r, time.Now()) {
 		m.log.Warn("a mail exchanger that had TLS with a valid certificate has none now; see tls_downgrade",
 			zap.String("host", r.Target.Name), zap.Stringer("peer", r.Target.Addr), zap.Error(r.Err))

@@ -10,6 +10,7 @@ import (
 	"github.com/waxwing-mail/waxwing/modules/internal/dane"
 	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
+	"github.com/waxwing-mail/waxwing/modules/internal/tlsrpt"
 )
 
 // A demand is what TLS must be like for one mail exchanger, and who wants that.
@@ -28,8 +29,24 @@ type demand struct {
 type destination struct {
 	domain     string
 	requireTLS bool // REQUIRETLS (RFC 8689)
+	waived     bool // "TLS-Required: No": DANE and MTA-STS are not followed
+	silent     bool // what TLS comes to is not reported
 	looked     bool // sts is known
 	sts        mtasts.Answer
+}
+
+// destination is what is known of the domain before anything is looked up.
+func (m *MX) destination(env *appliance.Envelope, msg *appliance.Message) *destination {
+	d := &destination{
+		domain:     env.Recipients[0].Mailbox.Domain,
+		requireTLS: env.RequireTLS,
+		waived:     waivesTLS(env, &msg.Header),
+	}
+	// Where we do not ask for the policies of a domain we cannot say which it
+	// has. Reports about the delivery of reports would never end.
+	ours := m.override(d.domain).mode
+	d.silent = d.waived || ours != "" && ours != daneOnly || tlsrpt.IsReport(&msg.Header)
+	return d
 }
 
 // What is said when no policy can be met.
@@ -41,8 +58,9 @@ const (
 )
 
 // demands decides what TLS must be like for a host: as the administrator says
-// for the domain, as DANE says, as MTA-STS says, or as the relay is set up. The
-// failure is why nothing may be sent to the host now.
+// for the domain, as DANE says, as MTA-STS says, or as the relay is set up. A
+// message that waives TLS is not held to what the domain says. The failure is
+// why nothing may be sent to the host now.
 func (m *MX) demands(ctx context.Context, d *destination, h host) (demand, *smtpconn.Failure) {
 	own := demand{mode: m.usualMode(h.name), known: h.known}
 	switch override := m.override(d.domain).mode; {
@@ -50,7 +68,7 @@ func (m *MX) demands(ctx context.Context, d *destination, h host) (demand, *smtp
 		return m.onlyDANE(ctx, d, h)
 	case override != "":
 		return demand{mode: override, known: h.known}, nil
-	case m.mode == smtpconn.TLSNone || h.literal:
+	case m.mode == smtpconn.TLSNone || h.literal || d.waived:
 		return own, nil
 	}
 	if m.DANE {
@@ -72,7 +90,8 @@ func (m *MX) demands(ctx context.Context, d *destination, h host) (demand, *smtp
 func (m *MX) onlyDANE(ctx context.Context, d *destination, h host) (demand, *smtpconn.Failure) {
 	found, failure := m.byDANE(ctx, d, h)
 	if failure == nil && found.mode != smtpconn.TLSDANE {
-		m.count(labelConfigured, "dane-required")
+		m.count(labelConfigured, tlsrpt.DANERequired)
+		m.reportFailure(d, tlsrpt.Policy{Type: tlsrpt.TypeNone, Domain: d.domain}, tlsrpt.DANERequired, h.name)
 		failure = smtpconn.NewFailure(h.name, appliance.Replyf(451, 7, 5, textNoDANE, h.name))
 	}
 	return found, failure
@@ -95,7 +114,8 @@ func (m *MX) byDANE(ctx context.Context, d *destination, h host) (demand, *smtpc
 			// RFC 7672, section 2.1.2: an answer that cannot be had, or is
 			// bogus, may be an attack: "the SMTP client MUST NOT" go on
 			// without.
-			m.count(string(smtpconn.PolicyDANE), "dnssec-invalid")
+			m.count(string(smtpconn.PolicyDANE), tlsrpt.DNSSECInvalid)
+			m.reportFailure(d, tlsrpt.Policy{Type: tlsrpt.TypeTLSA, Domain: base}, tlsrpt.DNSSECInvalid, h.name)
 			return demand{}, smtpconn.NewFailure(h.name, appliance.Replyf(451, 7, 5, textTLSA, h.name).With(err))
 		}
 		set, usable := dane.New(a.TLSA, base, h.name, d.domain)
@@ -103,7 +123,7 @@ func (m *MX) byDANE(ctx context.Context, d *destination, h host) (demand, *smtpc
 			return demand{mode: smtpconn.TLSDANE, policy: smtpconn.PolicyDANE, set: set, base: base, known: true}, nil
 		}
 		if len(a.TLSA) > 0 {
-			m.count(string(smtpconn.PolicyDANE), "tlsa-invalid")
+			m.count(string(smtpconn.PolicyDANE), tlsrpt.TLSAInvalid)
 			return demand{mode: stricter(m.mode, smtpconn.TLSRequired), policy: smtpconn.PolicyDANE, known: true}, nil
 		}
 	}
@@ -145,6 +165,7 @@ func (m *MX) bySTS(ctx context.Context, d *destination, h host, own smtpconn.TLS
 	case !listed:
 		// RFC 8461, section 5: "MUST NOT deliver the message to hosts that
 		// fail MX matching".
+		m.reportFailure(d, d.stsPolicy(), smtpconn.ValidationFailure, h.name)
 		return demand{}, smtpconn.NewFailure(h.name, appliance.Replyf(451, 7, 5, textUnlisted, h.name))
 	}
 	return demand{mode: smtpconn.TLSVerified, policy: smtpconn.PolicySTS, known: true}, nil

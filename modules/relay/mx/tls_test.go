@@ -1,6 +1,7 @@
 package mx
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -95,6 +96,9 @@ type tlsCase struct {
 	sts    string // mode of the policy, with "mx" lines
 	change func(*MX)
 	env    func(*appliance.Envelope)
+	msg    *appliance.Message // default: msg
+	values appliance.Values
+	post   func(context.Context, appliance.Envelope, appliance.Header, []byte) (appliance.QueueID, error)
 
 	want   string
 	tls    string
@@ -142,7 +146,7 @@ func (p *pki) deliver(t *testing.T, tc tlsCase) (*MX, *server, appliance.Result)
 		z.zone["TXT _mta-sts.a.test"] = "v=STSv1; id=1;"
 		port = policyHost(t, p.ca, "version: STSv1\nmode: "+tc.sts+"\nmax_age: 86400\n")
 	}
-	m := provisionWith(t, &appliance.Context{Hostname: "mail.us.test", Resolver: z}, func(m *MX) {
+	m := provisionWith(t, &appliance.Context{Hostname: "mail.us.test", Resolver: z, Values: tc.values, Post: tc.post}, func(m *MX) {
 		loopback(s.addr.Port())(m)
 		m.CAFile = p.ca.File(t, t.TempDir())
 		m.policyPort = port
@@ -154,7 +158,7 @@ func (p *pki) deliver(t *testing.T, tc tlsCase) (*MX, *server, appliance.Result)
 	if tc.env != nil {
 		tc.env(&env)
 	}
-	return m, s, m.Deliver(t.Context(), env, msg)[0]
+	return m, s, m.Deliver(t.Context(), env, cmp.Or(tc.msg, msg))[0]
 }
 
 func (p *pki) run(t *testing.T, tc tlsCase) {
