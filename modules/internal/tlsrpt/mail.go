@@ -48,7 +48,7 @@ func (l *letter) header() appliance.Header {
 	add("Message-ID", "<"+l.id()+">")
 	add(fieldDomain, l.Domain)
 	add("TLS-Report-Submitter", l.Submitter)
-	// RFC 8689, section 5: the report comes through in spite of the failure that
+	// RFC 8689, section 3: the report comes through in spite of the failure that
 	// it tells of.
 	add("TLS-Required", "No")
 	add("Auto-Submitted", "auto-generated") // RFC 3834, section 5

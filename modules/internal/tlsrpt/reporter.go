@@ -26,7 +26,7 @@ const (
 	restTime   = 30 * time.Minute
 	spreadTime = 3*time.Hour + 30*time.Minute
 
-	// RFC 8460, section 5.5: redelivery is attempted "for up to 24 hours".
+	// RFC 8460, section 5.5: what is not taken is tried again for 24 hours.
 	retryEvery = time.Hour
 	retryTime  = 24 * time.Hour
 )

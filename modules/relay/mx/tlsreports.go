@@ -173,10 +173,9 @@ func innermost(err error) string {
 	return err.Error()
 }
 
-// waivesTLS says that a message is to arrive rather than to be protected: RFC
-// 8689, section 5: with "TLS-Required: No", policies of the receiver such as
-// DANE and MTA-STS are not followed. Section 3: REQUIRETLS of the envelope
-// wins.
+// waivesTLS says that a message is to arrive rather than to be protected: by
+// "TLS-Required: No" (RFC 8689, section 3), policies of the receiver such as DANE
+// and MTA-STS are not followed. REQUIRETLS of the envelope wins.
 func waivesTLS(env *appliance.Envelope, h *appliance.Header) bool {
 	return !env.RequireTLS && h.Count("TLS-Required") == 1 && strings.EqualFold(h.Get("TLS-Required"), "No")
 }
