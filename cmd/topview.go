@@ -111,7 +111,7 @@ func (v *topView) render(width, height int, now time.Time) string {
 	head := topHead
 	if len(v.suspended) > 0 {
 		head++
-		fmt.Fprintf(&b, "suspended: %s\n", suspended(v.suspended, now))
+		fmt.Fprintf(&b, "suspended: %s\n", printable(suspended(v.suspended, now)))
 	}
 	t := new(table)
 	t.add("DESTINATION", "WAITING", "ACTIVE", "HELD", "RATE", "OLDEST", "LAST")

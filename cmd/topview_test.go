@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/admin"
 )
 
@@ -77,5 +78,13 @@ func TestTopRates(t *testing.T) {
 	v.update(admin.QueueSummary{}, now.Add(2*time.Minute))
 	if len(v.rates) != 0 {
 		t.Errorf("counted twice: %v", v.rates)
+	}
+}
+
+// TestTopSuspendedName: a name that somebody has suspended moves no cursor.
+func TestTopSuspendedName(t *testing.T) {
+	v := &topView{suspended: []appliance.Suspension{{Name: "a\x1b[2J\nb.test"}}}
+	if got := v.render(0, 0, time.Now()); strings.Contains(got, "\x1b") || !strings.Contains(got, "suspended: a·[2J·b.test\n") {
+		t.Errorf("%q", got)
 	}
 }
