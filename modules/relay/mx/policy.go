@@ -71,18 +71,23 @@ func (m *MX) demands(ctx context.Context, d *destination, h host) (demand, *smtp
 	case m.mode == smtpconn.TLSNone || h.literal || d.waived:
 		return own, nil
 	}
+	if m.TLSDowngrade == downgradeDefer && own.mode == smtpconn.TLSOpportunistic && m.memory.wasGenuine(h.name, time.Now()) {
+		own.mode, own.policy = smtpconn.TLSRequired, smtpconn.PolicyMemory
+	}
 	if m.DANE {
-		if found, failure := m.byDANE(ctx, d, h); failure != nil || found.policy != "" {
+		found, failure := m.byDANE(ctx, d, h)
+		if failure != nil || found.mode == smtpconn.TLSDANE {
 			return found, failure
+		}
+		if found.policy != "" {
+			own = found // TLS with any certificate: whose it is, MTA-STS may know
 		}
 	}
 	if m.MTASTS {
-		if found, failure := m.bySTS(ctx, d, h, own.mode); failure != nil || found.policy != "" {
+		found, failure := m.bySTS(ctx, d, h, own.mode)
+		if failure != nil || found.policy == smtpconn.PolicySTS || found.policy != "" && own.policy != smtpconn.PolicyDANE {
 			return found, failure
 		}
-	}
-	if m.TLSDowngrade == downgradeDefer && own.mode == smtpconn.TLSOpportunistic && m.memory.wasGenuine(h.name, time.Now()) {
-		own.mode, own.policy = smtpconn.TLSRequired, smtpconn.PolicyMemory
 	}
 	return own, nil
 }

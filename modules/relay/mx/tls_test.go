@@ -21,6 +21,7 @@ import (
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/modules/internal/certs/certstest"
+	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
 // signedZone is a zone whose answers DNSSEC vouches for. Besides those of zone
@@ -236,6 +237,7 @@ func TestN12(t *testing.T) {
 	p := newPKI(t)
 	const enforce, rehearse = "enforce\nmx: *.test", "testing\nmx: *.test"
 	own := record311(p.certs["self-signed"])
+	useless := []appliance.TLSA{{Usage: 1, Selector: 1, MatchingType: 1, Data: own.Data}}
 	for _, tc := range []tlsCase{
 		{name: "enforce", cert: "good", sts: enforce, want: delivered, tls: verifiedSTS, metric: "mta-sts ok"},
 		{name: "enforce, wrong name", cert: "wrong name", sts: enforce, want: mismatch, text: "for other names", metric: "mta-sts certificate-host-mismatch"},
@@ -253,9 +255,26 @@ func TestN12(t *testing.T) {
 		{name: "N10 private policy host", cert: "self-signed", sts: enforce, zone: zone{"A mta-sts.a.test": "10.255.255.1"}, want: delivered, tls: unverified},
 		{name: "DANE before MTA-STS", cert: "self-signed", sts: "enforce\nmx: mx.a.test", tlsa: []appliance.TLSA{own}, want: delivered, tls: verifiedDANE},
 		{name: "DANE that fails before MTA-STS", cert: "good", sts: enforce, tlsa: []appliance.TLSA{own}, want: mismatch},
+		{name: "enforce, DANE of no use", cert: "good", sts: enforce, tlsa: useless, want: delivered, tls: verifiedSTS},
+		{name: "enforce, DANE of no use, self-signed", cert: "self-signed", sts: enforce, tlsa: useless, want: mismatch, text: "authority is not known"},
+		{name: "enforce, DANE of no use, not listed", cert: "good", sts: "enforce\nmx: mx.a.test", tlsa: useless, want: mismatch, text: "not a mail exchanger by the MTA-STS policy"},
+		{name: "testing, DANE of no use, no STARTTLS", cert: "none", sts: rehearse, tlsa: useless, want: notOffered, text: "DANE"},
 		{name: "no DANE for lack of a resolver", cert: "good", sts: enforce, tlsa: []appliance.TLSA{own}, broken: errUnsigned, want: delivered, tls: verifiedSTS},
 	} {
 		t.Run(tc.name, func(t *testing.T) { p.run(t, tc) })
+	}
+}
+
+// TestDowngradeTesting: a policy that is being tested takes nothing away from
+// what the administrator wants.
+func TestDowngradeTesting(t *testing.T) {
+	m, _, r := newPKI(t).deliver(t, tlsCase{cert: "good", sts: "testing\nmx: *.test", change: deferring})
+	if r.Reply.Code != 250 {
+		t.Fatal(r.Reply.Error())
+	}
+	d, failure := m.demands(t.Context(), &destination{domain: "a.test"}, host{name: "mx.test"})
+	if failure != nil || d.mode != smtpconn.TLSRequired || d.policy != smtpconn.PolicyTesting {
+		t.Errorf("%s of %q, %v", d.mode, d.policy, failure)
 	}
 }
 
