@@ -15,6 +15,7 @@ type destination struct {
 	site     *site     // nil until it is known
 	located  time.Time // the site is believed until then
 	locating bool      // it is being looked up
+	fresh    bool      // its mail has just come in
 
 	// When the store is to be asked for work; zero if nothing is known to
 	// wait. It may be early, never late, except for what unsure says.
@@ -26,22 +27,20 @@ type destination struct {
 	// can wait for its time.
 	drained bool
 
-	newcomers newcomers    // due now, and not told of by due
-	ready     [lanes][]job // leased, not yet begun
-	running   int          // attempts in flight
-	settling  int          // attempts that are over, their outcomes not yet durable
-	leasing   bool         // the store is being asked
+	ready    []job // leased, not yet begun
+	running  int   // attempts in flight
+	settling int   // attempts that are over, their outcomes not yet durable
+	leasing  bool  // the store is being asked
 
-	inTurn [lanes]bool // stands in site.turns
-	index  int         // place in the agenda, -1 if not there
-	seen   uint64      // the last scan that has found it
+	inTurn bool   // stands in site.turns
+	index  int    // place in the agenda, -1 if not there
+	seen   uint64 // the last scan that has found it
 }
 
 // A job is a delivery that belongs to the engine until its lease runs out.
 type job struct {
 	appliance.Leased
 	until time.Time
-	lane  lane
 }
 
 func newDestination(name string) *destination { return &destination{name: name, index: -1} }
@@ -67,23 +66,17 @@ func (d *destination) expect(due, now time.Time) {
 // runnable says whether a delivery could begin, as far as the destination is
 // concerned. One that is left alone gets one at a time: to probe, or to share
 // the failure.
-func (d *destination) runnable(l lane, now time.Time) bool {
-	switch {
-	case d.outage.failures > 0 && d.running > 0:
+func (d *destination) runnable(now time.Time) bool {
+	if d.outage.failures > 0 && d.running > 0 {
 		return false
-	case len(d.ready[l]) > 0:
-		return true
-	case l == fresh:
-		return !d.newcomers.empty()
 	}
-	return d.isDue(now)
+	return len(d.ready) > 0 || d.isDue(now)
 }
 
 func (d *destination) isDue(now time.Time) bool { return !d.due.IsZero() && !d.due.After(now) }
 
 // idle says whether the record can be forgotten.
 func (d *destination) idle(now time.Time) bool {
-	ready := len(d.ready[fresh]) + len(d.ready[old])
-	return d.running+d.settling+ready == 0 && !d.leasing && !d.locating && d.newcomers.empty() &&
+	return d.running+d.settling == 0 && len(d.ready) == 0 && !d.leasing && !d.inTurn && !d.locating &&
 		d.due.IsZero() && !d.outage.down(now)
 }

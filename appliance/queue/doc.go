@@ -42,11 +42,6 @@
 // dead domain with 50,000 messages does not delay the others (N19). Nothing
 // that waits for a turn, a limit, a pace or a person has been attempted.
 //
-// What has just come in has a [lane] of its own, in which the senders of a
-// destination take turns; the rest goes by due time. So neither a backlog nor
-// somebody's 50,000 messages delay one new message, for the same domain or
-// another, and a part of the slots is never taken by a backlog.
-//
 // A site begins with two deliveries at a time, and each answer adds one. When
 // it says that it has enough (421, or a reply that is about rate), or is lost
 // in the middle of a message, the number is halved, and then there are pauses:

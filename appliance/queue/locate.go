@@ -48,7 +48,7 @@ func (e *engine) locate(d *destination, now time.Time) {
 		return
 	}
 	d.locating = true
-	if !d.newcomers.empty() {
+	if d.fresh {
 		l.fresh = append(l.fresh, d)
 	} else {
 		l.old = append(l.old, d)
@@ -76,10 +76,10 @@ func (e *engine) startLocating() {
 	}
 }
 
-// shift takes the first of a list.
-func shift[T any](list []*T) (first *T, rest []*T) {
-	first, list[0] = list[0], nil
-	return first, list[1:]
+func shift(list []*destination) (*destination, []*destination) {
+	d := list[0]
+	list[0] = nil
+	return d, list[1:]
 }
 
 // findSite looks one destination up.
@@ -97,7 +97,7 @@ func (e *engine) findSite(d *destination, old bool) {
 		e.house.Log.Debug("the servers of a destination are not known; it is a site of its own for now",
 			zap.String("destination", d.name), zap.Error(err))
 	}
-	d.locating = false
+	d.locating, d.fresh = false, false
 	switch {
 	case e.dests[d.name] != d: // forgotten meanwhile
 	case err != nil && d.site != nil:

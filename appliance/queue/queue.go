@@ -49,16 +49,12 @@ type engine struct {
 	sites    map[string]*site
 	agenda   agenda[*destination] // those that wait for mail to become due
 	paced    agenda[*site]        // those that wait for their pace
-	turns    [lanes][]*site       // those with work to begin, in turn
-	inRow    int                  // turns of the fresh lane since one of the old
+	turns    []*site              // those with work to begin, in turn
 	running  int                  // attempts in flight
 	locator  locator
-
-	runningOld int // attempts of the old lane
-	newcomers  int // keys that destinations remember
-	working    map[appliance.DeliveryKey]bool
-	store      storeState
-	scan       scanState
+	working  map[appliance.DeliveryKey]bool
+	store    storeState
+	scan     scanState
 
 	suspended suspensions // guarded by mu; writing is held for changing it
 	writing   sync.Mutex
@@ -156,12 +152,9 @@ func (e *engine) expect(msgs []appliance.Accepted) {
 	e.mu.Lock()
 	for i := range msgs {
 		for j := range msgs[i].Deliveries {
-			x := &msgs[i].Deliveries[j]
-			d := e.destination(x.Destination)
-			if x.Due.After(now) || !e.welcome(d, senderOf(&msgs[i]), appliance.DeliveryKey{ID: msgs[i].ID, Part: j}) {
-				d.expect(x.Due, now)
-			}
-			e.place(d, now)
+			d := &msgs[i].Deliveries[j]
+			e.destination(d.Destination).fresh = true
+			e.expectOne(d.Destination, d.Due, now)
 		}
 	}
 	e.mu.Unlock()

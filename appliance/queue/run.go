@@ -33,6 +33,7 @@ func backoff(n int) time.Duration {
 type storeState struct {
 	failures int
 	retry    time.Time // not to be asked before
+	waited   bool      // something could begin but for that
 }
 
 // run begins attempts until ctx ends. It is the only one that leases.
@@ -70,7 +71,7 @@ func (e *engine) sleep() time.Duration {
 	if end := e.suspended.first(); !end.IsZero() {
 		d = min(d, end.Sub(now))
 	}
-	if len(e.turns[fresh])+len(e.turns[old]) > 0 && e.store.failures > 0 {
+	if e.store.waited {
 		d = min(d, e.store.retry.Sub(now))
 	}
 	if !e.scan.inProgress {

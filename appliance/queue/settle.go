@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -91,15 +90,13 @@ func (e *engine) attempted(d *destination, s *site) {
 }
 
 // finish gives the slot back and tells what has happened.
-func (e *engine) finish(d *destination, s *site, l lane, a *attempt, settled bool) {
+func (e *engine) finish(d *destination, s *site, a *attempt, settled bool) {
 	if settled {
 		a.tell()
 	}
 	now := e.now()
 	e.mu.Lock()
-	if e.running--; l == old {
-		e.runningOld--
-	}
+	e.running--
 	d.settling, s.settling = d.settling-1, s.settling-1
 	delete(e.working, a.leased.Key)
 	if settled && !a.d.Done() {
@@ -121,15 +118,15 @@ func (e *engine) putBack(match func(*destination) bool) {
 	e.mu.Lock()
 	var outcomes []appliance.Outcome
 	for _, d := range e.dests { // the order of the outcomes means nothing
-		for _, j := range slices.Concat(d.ready[:]...) {
-			if !match(d) {
-				break
-			}
+		if len(d.ready) == 0 || !match(d) {
+			continue
+		}
+		d.expect(now, now)
+		for _, j := range d.ready {
 			outcomes = append(outcomes, appliance.Outcome{Key: j.Key, Delivery: j.Delivery})
 			delete(e.working, j.Key)
-			d.ready = [lanes][]job{}
-			d.expect(now, now)
 		}
+		d.ready = nil
 	}
 	e.mu.Unlock()
 	if len(outcomes) == 0 {

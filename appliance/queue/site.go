@@ -23,14 +23,13 @@ type site struct {
 	outage outage
 	pace   pace
 
-	running  int                   // attempts in flight
-	settling int                   // attempts that are over, their outcomes not yet durable
-	turns    [lanes][]*destination // with work to begin, in turn
-	served   lane                  // last
-	inTurn   [lanes]bool           // stands in engine.turns
-	index    int                   // place in engine.paced, -1 if not there
-	used     time.Time             // when it last had a member, or an attempt
-	wait     time.Time             // for the pace; means something in engine.paced
+	running  int            // attempts in flight
+	settling int            // attempts that are over, their outcomes not yet durable
+	turns    []*destination // with work to begin, in turn
+	inTurn   bool           // stands in engine.turns
+	index    int            // place in engine.paced, -1 if not there
+	used     time.Time      // when it last had a member, or an attempt
+	wait     time.Time      // for the pace; means something in engine.paced
 }
 
 func (s *site) when() time.Time { return s.wait }
@@ -68,43 +67,23 @@ func (s *site) next(now time.Time) time.Time {
 }
 
 // pop takes the destination whose turn it is, or nil.
-func (s *site) pop(l lane) (d *destination) {
-	if len(s.turns[l]) > 0 {
-		d, s.turns[l] = shift(s.turns[l])
-		d.inTurn[l] = false
+func (s *site) pop() *destination {
+	if len(s.turns) == 0 {
+		return nil
 	}
+	d := s.turns[0]
+	s.turns[0] = nil
+	s.turns, d.inTurn = s.turns[1:], false
 	return d
-}
-
-// push lets a destination wait for its turn.
-func (s *site) push(d *destination, l lane) {
-	if !d.inTurn[l] {
-		d.inTurn[l] = true
-		s.turns[l] = append(s.turns[l], d)
-	}
 }
 
 // drop takes a destination out of the turns.
 func (s *site) drop(d *destination) {
-	for l := range lanes {
-		if d.inTurn[l] {
-			s.turns[l] = slices.DeleteFunc(s.turns[l], func(x *destination) bool { return x == d })
-			d.inTurn[l] = false
-		}
+	if d.inTurn {
+		s.turns = slices.DeleteFunc(s.turns, func(x *destination) bool { return x == d })
+		d.inTurn = false
 	}
 }
-
-// lane is where the site waits for its turn: in the fresh one if it has anything
-// new, so that it has one turn at a time whatever it has.
-func (s *site) lane() lane {
-	if len(s.turns[fresh]) > 0 {
-		return fresh
-	}
-	return old
-}
-
-// waiting is how many destinations wait for their turn.
-func (s *site) waiting() int { return len(s.turns[fresh]) + len(s.turns[old]) }
 
 // idle says whether the record can be forgotten.
 func (s *site) idle(now time.Time) bool {

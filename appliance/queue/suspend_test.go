@@ -172,21 +172,3 @@ func TestSuspendRefused(t *testing.T) {
 		}
 	})
 }
-
-// TestSuspendWhileStoreFails: an engine that has nothing to begin sleeps, also
-// when it should ask its store again.
-func TestSuspendWhileStoreFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newSited(t, nil).startSited()
-		s.store.set(func(f *fakeStore) { f.leaseErr = errors.New("the disk has failed") })
-		s.send("", "bob@d0.big.test")
-		after(time.Second)
-		s.suspend(t, "big", time.Hour)
-		after(30 * time.Minute) // without an end if it does not sleep
-		s.store.set(func(f *fakeStore) { f.leaseErr = nil })
-		after(time.Hour)
-		if n := len(s.told(appliance.EventDelivered)); n != 1 {
-			t.Errorf("%d delivered", n)
-		}
-	})
-}

@@ -12,28 +12,25 @@ import (
 // site, the agenda, or neither, if it waits for its site to be known, for an
 // attempt to end, or for a person. mu is held.
 func (e *engine) place(d *destination, now time.Time) {
-	if d.due.IsZero() || d.isDue(now) {
+	switch {
+	case e.suspended.has(d):
 		e.agenda.remove(d)
-	} else {
-		e.agenda.put(d)
-	}
-	if e.suspended.has(d) {
 		if d.site != nil {
 			d.site.drop(d)
 		}
-		return
-	}
-	for l := range lanes {
-		if !d.runnable(l, now) {
-			continue
-		}
+	case d.inTurn:
+	case d.runnable(now):
+		e.agenda.remove(d)
 		e.locate(d, now)
 		if d.site != nil {
-			d.site.push(d, l)
+			d.inTurn = true
+			d.site.turns = append(d.site.turns, d)
+			e.placeSite(d.site, now)
 		}
-	}
-	if d.site != nil {
-		e.placeSite(d.site, now)
+	case d.isDue(now) || d.due.IsZero():
+		e.agenda.remove(d)
+	default:
+		e.agenda.put(d)
 	}
 }
 
@@ -41,7 +38,10 @@ func (e *engine) place(d *destination, now time.Time) {
 // that wait for their pace, or neither, if it has nothing to do or no room. mu
 // is held.
 func (e *engine) placeSite(s *site, now time.Time) {
-	if s.waiting() == 0 || !s.room(e.settings) {
+	if s.inTurn {
+		return
+	}
+	if len(s.turns) == 0 || !s.room(e.settings) {
 		e.paced.remove(s)
 		return
 	}
@@ -51,10 +51,8 @@ func (e *engine) placeSite(s *site, now time.Time) {
 		return
 	}
 	e.paced.remove(s)
-	if l := s.lane(); !s.inTurn[l] {
-		s.inTurn[l] = true
-		e.turns[l] = append(e.turns[l], s)
-	}
+	s.inTurn = true
+	e.turns = append(e.turns, s)
 }
 
 // dispatch begins attempts while there is work and room for it.
@@ -62,24 +60,21 @@ func (e *engine) dispatch(ctx context.Context) {
 	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.store.waited = false
 	e.comeDue(now)
 	e.startLocating()
-	for n := 0; e.running < max(1, e.settings.Concurrency) && ctx.Err() == nil; n++ {
-		l, ok := e.nextLane()
-		if !ok || now.Before(e.store.retry) && e.store.failures > 0 {
+	for n := 0; e.running < max(1, e.settings.Concurrency) && len(e.turns) > 0 && ctx.Err() == nil; n++ {
+		if e.store.waited = e.store.failures > 0 && now.Before(e.store.retry); e.store.waited {
 			return
 		}
 		if n == maxTurns {
 			e.nudge()
 			return
 		}
-		var s *site
-		s, e.turns[l] = shift(e.turns[l])
-		s.inTurn[l] = false
-		if l == old && s.inTurn[fresh] {
-			continue // something new has come in since: it has a better place
-		}
-		e.turnOf(ctx, s, e.choose(s, l), now)
+		s := e.turns[0]
+		e.turns[0] = nil
+		e.turns, s.inTurn = e.turns[1:], false
+		e.turnOf(ctx, s, now)
 		e.placeSite(s, now)
 	}
 }
@@ -99,14 +94,14 @@ func (e *engine) comeDue(now time.Time) {
 
 // turnOf is the turn of a site: that of the first of its destinations which
 // has something to do. mu is held.
-func (e *engine) turnOf(ctx context.Context, s *site, l lane, now time.Time) {
+func (e *engine) turnOf(ctx context.Context, s *site, now time.Time) {
 	if !s.room(e.settings) || s.next(now).After(now) {
 		return
 	}
-	for d := s.pop(l); d != nil; d = s.pop(l) {
-		runnable := d.runnable(l, now)
+	for d := s.pop(); d != nil; d = s.pop() {
+		runnable := d.runnable(now)
 		if runnable {
-			e.turn(ctx, d, s, l, now)
+			e.turn(ctx, d, s, now)
 		}
 		e.place(d, now)
 		if runnable {
@@ -117,20 +112,18 @@ func (e *engine) turnOf(ctx context.Context, s *site, l lane, now time.Time) {
 
 // turn begins one attempt for d, if there is something to attempt. mu is
 // held, but for the time in which the store is asked.
-func (e *engine) turn(ctx context.Context, d *destination, s *site, l lane, now time.Time) {
-	if len(d.ready[l]) == 0 {
-		e.lease(ctx, d, l, now)
+func (e *engine) turn(ctx context.Context, d *destination, s *site, now time.Time) {
+	if len(d.ready) == 0 {
+		e.lease(ctx, d, now)
 	}
-	if len(d.ready[l]) == 0 || d.site != s || e.suspended.has(d) {
+	if len(d.ready) == 0 || d.site != s || e.suspended.has(d) {
 		return // it has another turn, or none
 	}
-	j := d.ready[l][0]
-	d.ready[l] = slices.Delete(d.ready[l], 0, 1) // and not [1:], which would hold on to the message
+	j := d.ready[0]
+	d.ready = slices.Delete(d.ready, 0, 1) // and not [1:], which would hold on to the message
 	d.running++
 	s.running++
-	if e.running++; l == old {
-		e.runningOld++
-	}
+	e.running++
 	if s.used = now; !s.outage.down(now) && !d.outage.down(now) {
 		s.pace.take(now)
 	}
@@ -144,22 +137,23 @@ func (e *engine) leaseSize(d *destination) int {
 	if !s.pace.rate.IsZero() || s.load.slow > 0 {
 		return 1
 	}
-	return max(1, s.limit(e.settings)/(1+len(e.turns[fresh])+len(e.turns[old])+s.waiting()))
+	return max(1, s.limit(e.settings)/(1+len(e.turns)+len(s.turns)))
 }
 
 // lease asks the store for due deliveries of d. mu is held, but not while the
 // store is asked.
-func (e *engine) lease(ctx context.Context, d *destination, l lane, now time.Time) {
+func (e *engine) lease(ctx context.Context, d *destination, now time.Time) {
 	want := appliance.LeaseRequest{
 		Destination: d.name, Now: now, Until: now.Add(leaseTime), Max: e.leaseSize(d),
 	}
-	if l == fresh {
-		want.Keys = d.newcomers.take(want.Max)
-		e.newcomers -= len(want.Keys)
-	} else {
-		d.due = time.Time{} // what is committed from now on sets it again
-	}
-	got, err := e.ask(ctx, d, want)
+	// What is committed from now on sets it again.
+	d.due, d.leasing = time.Time{}, true
+	e.mu.Unlock()
+	e.leasing.Lock()
+	got, err := e.house.Store.Lease(ctx, want)
+	e.leasing.Unlock()
+	e.mu.Lock()
+	d.leasing = false
 	if err != nil {
 		d.expect(now, now)
 		if ctx.Err() == nil {
@@ -168,40 +162,21 @@ func (e *engine) lease(ctx context.Context, d *destination, l lane, now time.Tim
 		return
 	}
 	e.storeWorks()
-	if l == old {
-		e.drain(d, len(got), now)
-	}
-	for _, x := range got {
-		// A lease that ran out while its outcome could not be settled is
-		// ours again; the outcome stands.
-		if !e.working[x.Key] {
-			e.working[x.Key] = true
-			d.ready[l] = append(d.ready[l], job{x, want.Until, l})
-		}
-	}
-}
-
-// ask is Store.Lease, for which mu is given up.
-func (e *engine) ask(ctx context.Context, d *destination, want appliance.LeaseRequest) ([]appliance.Leased, error) {
-	d.leasing = true
-	e.mu.Unlock()
-	e.leasing.Lock()
-	got, err := e.house.Store.Lease(ctx, want)
-	e.leasing.Unlock()
-	e.mu.Lock()
-	d.leasing = false
-	return got, err
-}
-
-// drain takes note of how many deliveries were due. Only none means that there
-// are no more. mu is held.
-func (e *engine) drain(d *destination, due int, now time.Time) {
 	switch {
-	case due > 0:
+	case len(got) > 0:
+		// Only an empty answer means that there is no more.
 		d.drained = false
 		d.expect(now, now)
 	case d.unsure && !d.drained:
 		d.drained = true
 		e.scan.want(now)
+	}
+	for _, l := range got {
+		// A lease that ran out while its outcome could not be settled is
+		// ours again; the outcome stands.
+		if !e.working[l.Key] {
+			e.working[l.Key] = true
+			d.ready = append(d.ready, job{l, want.Until})
+		}
 	}
 }
