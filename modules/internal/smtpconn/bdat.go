@@ -31,7 +31,8 @@ var errChanged = errors.New("the body has changed")
 // chunks says whether the content goes by BDAT (RFC 3030). LMTP servers are
 // near, where it saves nothing.
 func (c *conn) chunks() bool {
-	return c.ext.chunking && !c.pool.cfg.LMTP && !c.pool.unchunked.has(c.target.Addr, time.Now())
+	cfg := &c.pool.cfg
+	return c.ext.chunking && !cfg.LMTP && !cfg.NoChunking && !c.pool.unchunked.has(c.target.Addr, time.Now())
 }
 
 // chunked goes through a transaction in which the content is one chunk, the

@@ -28,6 +28,9 @@ type Config struct {
 	// LMTP is the protocol of local delivery instead of SMTP (RFC 2033): LHLO,
 	// and after the content one reply for each recipient.
 	LMTP bool
+	// NoChunking sends every message by DATA, also to servers that offer
+	// CHUNKING.
+	NoChunking bool
 	// Login authenticates every connection; nil does not.
 	Login *Login
 	// TLS has the roots of certificates that are to be verified; nil is those

@@ -148,6 +148,10 @@ type MX struct {
 	// How long a connection is kept open for the next message. Default 20s,
 	// at most 5m.
 	Idle time.Duration `hcl:"idle,optional"`
+	// Whether messages go by BDAT to servers that offer CHUNKING (RFC 3030),
+	// which saves a round trip. A server that fails with it gets DATA for a day
+	// by itself; false is for a network whose firewalls break it. Default true.
+	Chunking bool `hcl:"chunking,optional"`
 	// What the mail servers of single companies take. The label is the name of
 	// the provider. Default: what comes with Waxwing, as docs/relays.md says.
 	Providers []Provider `hcl:"provider,block"`
@@ -200,6 +204,7 @@ func New() *MX {
 		Port:           25,
 		ConnectTimeout: 30 * time.Second,
 		Idle:           20 * time.Second,
+		Chunking:       true,
 	}
 }
 
@@ -315,6 +320,7 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 		DialFrom:          m.dialFrom,
 		Timeouts:          smtpconn.Timeouts{Connect: m.ConnectTimeout},
 		Idle:              m.Idle,
+		NoChunking:        !m.Chunking,
 		Log:               ctx.Log,
 		Metrics:           ctx.Metrics,
 	})

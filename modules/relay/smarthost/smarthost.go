@@ -98,6 +98,11 @@ type Smarthost struct {
 	// How long a connection is kept open for the next message. Default 20s,
 	// at most 5m.
 	Idle time.Duration `hcl:"idle,optional"`
+	// Whether messages go by BDAT to servers that offer CHUNKING (RFC 3030),
+	// which saves a round trip. A server that fails with it gets DATA for a day
+	// by itself; false is for one that mistakes something else
+	// for it, or loses mail. Default true.
+	Chunking bool `hcl:"chunking,optional"`
 
 	hosts    []endpoint
 	resolver appliance.Resolver
@@ -114,7 +119,7 @@ var (
 
 // New returns a Smarthost with the defaults.
 func New() *Smarthost {
-	return &Smarthost{ConnectTimeout: 30 * time.Second, Idle: 20 * time.Second}
+	return &Smarthost{ConnectTimeout: 30 * time.Second, Idle: 20 * time.Second, Chunking: true}
 }
 
 // Validate implements appliance.Validator.
@@ -154,6 +159,7 @@ func (s *Smarthost) Provision(ctx *appliance.Context) (err error) {
 		Configured: true,
 		Timeouts:   smtpconn.Timeouts{Connect: s.ConnectTimeout},
 		Idle:       s.Idle,
+		NoChunking: !s.Chunking,
 		Log:        s.log,
 		Metrics:    ctx.Metrics,
 	}
