@@ -120,9 +120,16 @@ func storeOf(g *Graph) Store {
 // Check takes every instance through Provision and Close: what "waxwing
 // validate" does. It works beside a running server. The error joins an
 // [InstanceError] for each instance that failed.
-func (a *Appliance) Check() error {
+func (a *Appliance) Check() error { return a.Inspect(func() {}) }
+
+// Inspect is Check with a look at the instances when all are provisioned, and
+// before they are closed. look is not called if one of them failed.
+func (a *Appliance) Inspect(look func()) error {
 	g := a.Graph()
 	err := a.provision(g)
+	if err == nil {
+		look()
+	}
 	return errors.Join(err, closeNodes(g.Nodes), a.closeResolver())
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/config"
+	"github.com/waxwing-mail/waxwing/appliance/resolver"
 )
 
 // An explainJob is what would become of one message.
@@ -26,7 +27,12 @@ func (p *program) explainCommand() *cobra.Command {
 		Short: "say what would become of a message, and which line decides",
 		Long: `explain says by the configuration file what would become of a message from one mailbox to another: who may
 send it, what looks at it, who signs it, where it goes and how often it is tried; each with the line of the file that
-decides, or "default". It sends nothing, and needs no running server. The DNS is asked only with --dns.
+decides, or "default". It sends nothing, and needs no running server.
+
+With --dns it looks up the servers that the message would go to: for each what DANE and MTA-STS demand, the TLS that
+comes of it, and the site, which is the servers that share limits. If the server of this configuration runs, it is
+asked how many deliveries the site gets at the moment, and whether it is suspended or left alone. What DANE is worth
+depends on the DNS server that is asked, and explain asks the one of the configuration, from where it is run.
 
 It exits with 1 if the message would be refused.`,
 		Args: noArgs,
@@ -37,7 +43,8 @@ It exits with 1 if the message would be refused.`,
 	c.Flags().StringVar(&j.user, "user", "", "who has logged in; default nobody")
 	c.Flags().StringVar(&j.client, "client", "", "`address` of the client")
 	c.Flags().StringVar(&j.listener, "listener", "", "`name` of the listener, if there are several pipelines")
-	c.Flags().BoolVar(&j.dns, "dns", false, "look up the servers")
+	c.Flags().BoolVar(&j.dns, "dns", false, "look up the servers, their policies, and how things are")
+	p.adminFlags(c)
 	p.jsonFlag(c)
 	return c
 }
@@ -50,7 +57,7 @@ func (p *program) explain(ctx context.Context, j explainJob) error {
 	if err != nil {
 		return err
 	}
-	file, err := p.provisioned()
+	file, err := p.loaded()
 	if err != nil {
 		return err
 	}
@@ -60,14 +67,22 @@ func (p *program) explain(ctx context.Context, j explainJob) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
-	answers, goes := pipeline.Pipeline.Explain(ctx, pipeline.Addr, q)
-	if goes {
-		answers = append(answers, file.Graph.Settings.ExplainQueue()...)
+	var x appliance.Explanation
+	house := appliance.New(file.Graph, appliance.Options{NewResolver: resolver.New})
+	if err := house.Inspect(func() { x = pipeline.Pipeline.Explain(ctx, pipeline.Addr, q) }); err != nil {
+		return file.Diagnose(err)
 	}
-	if err := p.showAnswers(file, answers); err != nil {
+	all := explainedBy(file, x.Answers)
+	if x.Goes {
+		all = append(all, explainedBy(file, file.Graph.Settings.ExplainQueue())...)
+		if j.dns {
+			all = append(all, p.explainNow(ctx, &x)...)
+		}
+	}
+	if err := p.showAnswers(all); err != nil {
 		return err
 	}
-	if !goes {
+	if !x.Goes {
 		return &exitError{status: exitFailed}
 	}
 	return nil
@@ -94,8 +109,8 @@ func (j *explainJob) question() (q appliance.Question, err error) {
 	return q, nil
 }
 
-// provisioned loads the configuration as far as it goes without running it.
-func (p *program) provisioned() (*config.File, error) {
+// loaded is the configuration.
+func (p *program) loaded() (*config.File, error) {
 	name, err := p.configFile()
 	if err != nil {
 		return nil, err
@@ -104,14 +119,7 @@ func (p *program) provisioned() (*config.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := config.Load(name, src, p.configOptions(), nil)
-	if err != nil {
-		return nil, err
-	}
-	if err := appliance.New(file.Graph, appliance.Options{}).Check(); err != nil {
-		return nil, file.Diagnose(err)
-	}
-	return file, nil
+	return config.Load(name, src, p.configOptions(), nil)
 }
 
 // pipeline is the one that the message would come through.
@@ -144,10 +152,14 @@ type explained struct {
 	Line  string `json:"line,omitempty"` // "mail.hcl:12"
 	// The attribute is not written: line, if there is one, is that of its block.
 	Default bool `json:"default,omitempty"`
+	// The running server says so: it is how things are now.
+	Server bool `json:"server,omitempty"`
 }
 
 func (e *explained) where() string {
 	switch {
+	case e.Server:
+		return "running server"
 	case e.Line == "":
 		return "default"
 	case e.Default:
@@ -156,12 +168,17 @@ func (e *explained) where() string {
 	return e.Line
 }
 
-func (p *program) showAnswers(file *config.File, answers []appliance.Answer) error {
+// explainedBy finds the lines of answers.
+func explainedBy(file *config.File, answers []appliance.Answer) []explained {
 	all := make([]explained, len(answers))
 	for i, a := range answers {
 		line, written := file.Position(a.Addr, a.Attr)
 		all[i] = explained{Topic: a.Topic, Text: a.Text, By: a.Addr.String(), Line: line, Default: !written}
 	}
+	return all
+}
+
+func (p *program) showAnswers(all []explained) error {
 	if p.json {
 		return writeJSON(p.out, all)
 	}

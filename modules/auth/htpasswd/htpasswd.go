@@ -55,8 +55,8 @@ type Htpasswd struct {
 }
 
 var (
-	_ appliance.Authenticator = (*Htpasswd)(nil)
-	_ appliance.Validator     = (*Htpasswd)(nil)
+	_ appliance.UserKnower = (*Htpasswd)(nil)
+	_ appliance.Validator  = (*Htpasswd)(nil)
 )
 
 // Validate implements appliance.Validator.
@@ -86,6 +86,9 @@ func (h *Htpasswd) Authenticate(ctx context.Context, _ *appliance.Session, user 
 	}
 	return appliance.Identity{User: name, By: h.addr}, nil
 }
+
+// KnownUser implements appliance.UserKnower.
+func (h *Htpasswd) KnownUser(user string) (string, bool) { return h.table.Get().Known(user) }
 
 func (h *Htpasswd) load(log *zap.Logger, hostname string) (*passwd.Table, error) {
 	content, err := localfile.ReadSecret(log, h.File, maxFile)

@@ -60,8 +60,8 @@ type User struct {
 }
 
 var (
-	_ appliance.Authenticator = (*Static)(nil)
-	_ appliance.Validator     = (*Static)(nil)
+	_ appliance.UserKnower = (*Static)(nil)
+	_ appliance.Validator  = (*Static)(nil)
 )
 
 // Validate implements appliance.Validator.
@@ -88,6 +88,9 @@ func (s *Static) Authenticate(ctx context.Context, _ *appliance.Session, user st
 	}
 	return appliance.Identity{User: name, By: s.addr}, nil
 }
+
+// KnownUser implements appliance.UserKnower.
+func (s *Static) KnownUser(user string) (string, bool) { return s.table.Known(user) }
 
 func (s *Static) entries() ([]passwd.Entry, error) {
 	if len(s.Users) == 0 {

@@ -119,6 +119,22 @@ func TestLoginCouldNotFindOut(t *testing.T) {
 	}
 }
 
+// TestKnown: who can log in, and what they are called then.
+func TestKnown(t *testing.T) {
+	table := passwd.NewTable("h.example", []passwd.Entry{{"app", &counter{}}, {"x@y.test", &counter{}}})
+	for user, want := range map[string]string{
+		"app": "app", "app@H.Example": "app", "x@y.test": "x@y.test",
+		"nobody": "", "app@other.example": "", "": "", "@h.example": "",
+	} {
+		if got, ok := table.Known(user); got != want || ok != (want != "") {
+			t.Errorf("%q: %q, %v; want %q", user, got, ok, want)
+		}
+	}
+	if _, ok := passwd.NewTable("h.example", nil).Known("app"); ok {
+		t.Error("an empty table knows somebody")
+	}
+}
+
 func TestX4CheckName(t *testing.T) {
 	for _, good := range []string{"app", "app@mail.example.com", "a.b+c_d-e", "Jörg", "用户", strings.Repeat("x", 254), "../../x", "*"} {
 		if err := passwd.CheckName(good); err != nil {
