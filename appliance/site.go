@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A SitedRelay is a Relay that knows which of its next hops are served by the
@@ -170,6 +171,10 @@ func (s *Suspension) Check(now time.Time) error {
 		return errors.New("name a destination or a site, such as example.org or internet/example.org")
 	case !s.Until.IsZero() && !s.Until.After(now):
 		return errors.New("the suspension would be over already")
+	case strings.ContainsFunc(s.Name, IsControl) || !utf8.ValidString(s.Name):
+		return errors.New("the name has a control character, or is not UTF-8")
+	case strings.ContainsFunc(s.Reason, IsControl) || !utf8.ValidString(s.Reason):
+		return errors.New("the reason has a control character, or is not UTF-8: write it on one line")
 	case len(s.Reason) > maxSuspensionReason:
 		return fmt.Errorf("the reason has %d octets; at most %d are allowed", len(s.Reason), maxSuspensionReason)
 	}

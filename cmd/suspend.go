@@ -32,7 +32,7 @@ func (p *program) suspendCommand() *cobra.Command {
 		Use:   "suspend [NAME]",
 		Short: "let the mail for a domain, or for the servers of many, wait",
 		Long: "queue suspend: let mail wait until it is resumed, or for a time. NAME is a domain that relay mx delivers to, " +
-			"as example.org, " +
+			"as example.org – what of its mail goes elsewhere by the routes is told, and goes on –, " +
 			"a destination, as internet/example.org, or a site of \"waxwing queue sites\", as internet/google or google. " +
 			"What waits is not attempted and does not grow too old; what is being attempted goes on. " +
 			"Without NAME it lists what is suspended.",
@@ -139,7 +139,13 @@ func (p *program) showSuspensions(page admin.SuspensionPage) error {
 		}
 		t.add(s.Name, clock(s.Since), until, s.Reason)
 	}
-	return t.write(p.out)
+	if err := t.write(p.out); err != nil {
+		return err
+	}
+	for _, note := range page.Notes {
+		fmt.Fprintln(p.out, "note: "+printable(note))
+	}
+	return nil
 }
 
 // noteSuspensions says below a list that some mail waits because a person

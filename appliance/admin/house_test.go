@@ -63,15 +63,21 @@ func (h *house) graph() *appliance.Graph {
 	settings.Hostname = "mail.example.com"
 	settings.Limits.MaxMessageSize = 64 << 10
 	relay := appliance.Addr{Kind: appliance.KindRelay, Name: "out"}
+	other := appliance.Addr{Kind: appliance.KindRelay, Name: "provider"}
 	auth := appliance.Addr{Kind: appliance.KindAuth, Name: "apps"}
 	login := fakeAuth{}
 	p := &appliance.Pipeline{
-		Auth:  []appliance.Ref[appliance.Authenticator]{appliance.RefTo[appliance.Authenticator](auth, login)},
+		Auth: []appliance.Ref[appliance.Authenticator]{appliance.RefTo[appliance.Authenticator](auth, login)},
+		Routes: []appliance.Route{
+			{When: forDomain("refused.example"), Reject: new(appliance.ReplyText)},
+			{When: forDomain("by.provider.example"), Relay: appliance.RefTo[appliance.Relay](other, new(provider))},
+		},
 		Relay: appliance.RefTo[appliance.Relay](relay, h.relay),
 	}
 	return &appliance.Graph{Settings: settings, Nodes: []*appliance.Node{
 		{Addr: appliance.Addr{Kind: appliance.KindStore, Name: "main"}, Type: "fake", Module: h.store},
 		{Addr: relay, Type: "fake", Module: h.relay},
+		{Addr: other, Type: "fake", Module: new(provider)},
 		{Addr: appliance.Addr{Kind: appliance.KindTLS, Name: "own"}, Type: "fake", Module: h.tls},
 		{Addr: auth, Type: "fake", Module: login},
 		{Addr: appliance.Addr{Kind: appliance.KindPipeline, Name: "outgoing"}, Pipeline: p},

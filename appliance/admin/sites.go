@@ -3,8 +3,6 @@ package admin
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -22,6 +20,9 @@ type SitePage struct {
 // SuspensionPage lists what a person has suspended.
 type SuspensionPage struct {
 	Suspensions []appliance.Suspension `json:"suspensions"`
+	// What is said of a suspension that was asked for just now: mail for the
+	// same domain that does not wait.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // SuspendRequest asks that mail waits.
@@ -64,7 +65,7 @@ func (s *Server) suspensions(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func suspensionPage(k appliance.SiteKeeper) SuspensionPage {
-	return SuspensionPage{append([]appliance.Suspension{}, k.Suspensions()...)} // [] in JSON, and not null
+	return SuspensionPage{Suspensions: append([]appliance.Suspension{}, k.Suspensions()...)} // [] in JSON, and not null
 }
 
 func (s *Server) suspend(w http.ResponseWriter, r *http.Request) error {
@@ -76,7 +77,7 @@ func (s *Server) suspend(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x := appliance.Suspension{Name: want.Name, Reason: want.Reason}
+	x := appliance.Suspension{Name: suspendedName(want.Name), Reason: want.Reason}
 	if want.For != "" {
 		d, err := appliance.ParseDuration(want.For)
 		if err != nil || d <= 0 || d > maxSuspend {
@@ -87,42 +88,17 @@ func (s *Server) suspend(w http.ResponseWriter, r *http.Request) error {
 	if err := x.Check(time.Now()); err != nil {
 		return badRequest("%v", err)
 	}
-	if err := s.meant(k, x.Name); err != nil {
+	notes, err := s.meant(k, x.Name)
+	if err != nil {
 		return err
 	}
 	if err := k.Suspend(r.Context(), x); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, suspensionPage(k))
+	page := suspensionPage(k)
+	page.Notes = notes
+	writeJSON(w, http.StatusOK, page)
 	return nil
-}
-
-// meant refuses a domain that is the next hop of no relay: its mail goes with
-// that of others, by a smarthost, and would not wait.
-func (s *Server) meant(k appliance.SiteKeeper, name string) error {
-	domain := strings.ToLower(strings.TrimSpace(name))
-	if strings.Contains(domain, "/") || !strings.Contains(domain, ".") {
-		return nil // a destination, or a site
-	}
-	var instead []string
-	for _, n := range s.opts.Appliance.Graph().Nodes {
-		relay, ok := n.Module.(appliance.Relay)
-		if !ok {
-			continue
-		}
-		hop := relay.NextHop(appliance.Mailbox{Local: "postmaster", Domain: domain})
-		if strings.EqualFold(hop, domain) {
-			return nil
-		}
-		instead = append(instead, n.Addr.Name+"/"+hop)
-	}
-	if slices.ContainsFunc(k.Sites(), func(x appliance.SiteState) bool {
-		_, hop, _ := strings.Cut(x.Name, "/")
-		return strings.EqualFold(hop, domain)
-	}) {
-		return nil
-	}
-	return badRequest("no relay has %s as a destination of its own: suspend one of %s, with all its mail, or hold what is queued for the domain", domain, strings.Join(instead, ", "))
 }
 
 func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
@@ -134,7 +110,7 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, err := k.Resume(r.Context(), want.Name)
+	found, err := k.Resume(r.Context(), suspendedName(want.Name))
 	if err != nil {
 		return err
 	}

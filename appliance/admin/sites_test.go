@@ -77,6 +77,11 @@ func TestSuspendRefused(t *testing.T) {
 		{admin.SuspendRequest{Name: "a.example", For: "0s"}, http.StatusBadRequest},
 		{admin.SuspendRequest{Name: "a.example", For: "400d"}, http.StatusBadRequest},
 		{admin.SuspendRequest{Name: "a.example", Reason: strings.Repeat("x", 300)}, http.StatusBadRequest},
+		{admin.SuspendRequest{Name: "a.example", Reason: "two\nlines"}, http.StatusBadRequest},
+		{admin.SuspendRequest{Name: "out/a\x1b[2J.example"}, http.StatusBadRequest},
+		{admin.SuspendRequest{Name: "nowhere/a.example"}, http.StatusBadRequest},
+		{admin.SuspendRequest{Name: "by.provider.example"}, http.StatusBadRequest},
+		{admin.SuspendRequest{Name: "refused.example"}, http.StatusBadRequest},
 		{admin.SuspendRequest{Name: "broken.example"}, http.StatusInternalServerError},
 	} {
 		_, err := h.client.Suspend(t.Context(), c.want)
@@ -89,3 +94,49 @@ func TestSuspendRefused(t *testing.T) {
 		t.Errorf("resumed what is not suspended: %v", err)
 	}
 }
+
+// TestSuspendSays: who suspends a domain is told of its mail that goes on.
+func TestSuspendSays(t *testing.T) {
+	h := open(t, "unix")
+	for name, want := range map[string]struct{ name, note string }{
+		"Example.ORG.":         {"example.org", ""},
+		"MÜNCHEN.example":      {"xn--mnchen-3ya.example", ""},
+		"out/münchen.example":  {"out/xn--mnchen-3ya.example", ""},
+		"google":               {"google", ""},
+		"nobody":               {"nobody", "no site has the name nobody now"},
+		"sometimes.example":    {"sometimes.example", "pipeline.outgoing sends to provider/smtp.provider.example goes on"},
+		"provider/by.provider": {"provider/by.provider", ""},
+	} {
+		page, err := h.client.Suspend(t.Context(), admin.SuspendRequest{Name: name})
+		check(t, err)
+		notes := strings.Join(page.Notes, "\n")
+		if page.Suspensions[0].Name != want.name || !strings.Contains(notes, want.note) || want.note == "" && notes != "" {
+			t.Errorf("%s: %+v", name, page)
+		}
+		_, err = h.client.Resume(t.Context(), name)
+		check(t, err)
+	}
+	_, err := h.client.Suspend(t.Context(), admin.SuspendRequest{Name: "by.provider.example"})
+	if err == nil || !strings.Contains(err.Error(), "goes to provider/smtp.provider.example, with that of others") {
+		t.Errorf("%v", err)
+	}
+}
+
+// forDomain is a condition on the domain of the recipient, and on more if
+// that is "sometimes.example".
+type forDomain string
+
+var _ appliance.DomainCondition = forDomain("")
+
+func (c forDomain) Match(f *appliance.Facts) (bool, error) {
+	return f.Recipient.Domain == string(c), nil
+}
+func (forDomain) NeedsContent() bool { return false }
+func (c forDomain) MatchDomain(domain string) (match, known bool) {
+	return domain == string(c), domain != "sometimes.example"
+}
+
+// provider is a relay that takes the mail for all domains.
+type provider struct{ fakeRelay }
+
+func (*provider) NextHop(appliance.Mailbox) string { return "smtp.provider.example" }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -32,7 +33,7 @@ type condition struct {
 	functions    *hcl.EvalContext
 }
 
-var _ appliance.Condition = (*condition)(nil)
+var _ appliance.DomainCondition = (*condition)(nil)
 
 // factParts says what a condition can look at: the parts of an object, or no
 // parts for a plain value.
@@ -52,17 +53,16 @@ var factNames = []string{"sender", "recipient", "client", "user", "message", "at
 var unknownFacts = map[string]cty.Value{
 	"sender":    unknownMailbox,
 	"recipient": unknownMailbox,
-	"client":    cty.ObjectVal(map[string]cty.Value{"ip": cty.UnknownVal(cty.String).RefineNotNull()}),
+	"client":    cty.ObjectVal(map[string]cty.Value{"ip": unknownText}),
 	"message":   cty.ObjectVal(map[string]cty.Value{"size": cty.UnknownVal(cty.Number).RefineNotNull()}),
-	"user":      cty.UnknownVal(cty.String).RefineNotNull(),
+	"user":      unknownText,
 	"attempt":   cty.UnknownVal(cty.Number).RefineNotNull(),
 }
 
-var unknownMailbox = cty.ObjectVal(map[string]cty.Value{
-	"address": cty.UnknownVal(cty.String).RefineNotNull(),
-	"domain":  cty.UnknownVal(cty.String).RefineNotNull(),
-	"local":   cty.UnknownVal(cty.String).RefineNotNull(),
-})
+var (
+	unknownText    = cty.UnknownVal(cty.String).RefineNotNull()
+	unknownMailbox = cty.ObjectVal(map[string]cty.Value{"address": unknownText, "domain": unknownText, "local": unknownText})
+)
 
 // A compiler checks one condition.
 type compiler struct {
@@ -265,6 +265,25 @@ func (c *condition) Match(f *appliance.Facts) (match bool, err error) {
 	return v.True(), nil
 }
 
+// MatchDomain implements appliance.DomainCondition: what is not known of the
+// message is an unknown value, and so is a result that depends on it.
+func (c *condition) MatchDomain(domain string) (match, known bool) {
+	defer func() {
+		if recover() != nil {
+			match, known = false, false // Match reports it
+		}
+	}()
+	variables := maps.Clone(unknownFacts)
+	variables["recipient"] = cty.ObjectVal(map[string]cty.Value{
+		"address": unknownText, "domain": textValue(domain), "local": unknownText,
+	})
+	v, diags := c.expr.Value(c.evalContext(variables, unknownHeader))
+	if diags.HasErrors() || v.IsNull() || !v.IsKnown() || v.Type() != cty.Bool {
+		return false, false
+	}
+	return v.True(), true
+}
+
 // fact is one of factNames.
 func fact(f *appliance.Facts, name string) cty.Value {
 	switch name {
@@ -291,7 +310,7 @@ func mailboxValue(m appliance.Mailbox) cty.Value {
 // textValue is a string that strangers wrote.
 func textValue(s string) cty.Value { return cty.StringVal(strings.ToValidUTF8(s, "�")) }
 
-func unknownHeader(string) (cty.Value, error) { return cty.UnknownVal(cty.String).RefineNotNull(), nil }
+func unknownHeader(string) (cty.Value, error) { return unknownText, nil }
 
 func (c *condition) evalContext(variables map[string]cty.Value, header func(string) (cty.Value, error)) *hcl.EvalContext {
 	ctx := c.functions.NewChild()

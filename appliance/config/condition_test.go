@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +78,34 @@ func TestCondition(t *testing.T) {
 		got, err := cond.Match(fakeFacts(t))
 		if err != nil || got != c.want || cond.NeedsContent() != c.needsContent {
 			t.Errorf("%s: %v, %v, needs content %v", c.text, got, err, cond.NeedsContent())
+		}
+	}
+}
+
+// TestMatchDomain: what only the domain of the recipient decides is known;
+// what the rest of a message could decide otherwise is not.
+func TestMatchDomain(t *testing.T) {
+	for text, want := range map[string]string{
+		`recipient.domain == "corp.example"`:                        "true",
+		`recipient.domain == "other.example"`:                       "false",
+		`endswith(recipient.domain, ".example")`:                    "true",
+		`contains(["a.example", "corp.example"], recipient.domain)`: "true",
+		`contains(["a.example", sender.domain], recipient.domain)`:  "unknown",
+		`recipient.domain == "corp.example" && user == "app"`:       "unknown",
+		`recipient.domain == "other.example" && user == "app"`:      "false",
+		`recipient.domain == "corp.example" || header("X") == "y"`:  "true",
+		`recipient.address == "postmaster@corp.example"`:            "unknown",
+		`attempt > 3`:                           "unknown",
+		`header("X-Bulk") == "yes"`:             "unknown",
+		`cidrcontains("10.0.0.0/8", client.ip)`: "unknown",
+	} {
+		got := "unknown"
+		match, known := mustCompile(t, text).(appliance.DomainCondition).MatchDomain("corp.example")
+		if known {
+			got = strconv.FormatBool(match)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
 }
