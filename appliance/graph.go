@@ -67,7 +67,7 @@ func (e *InstanceError) Error() string { return e.Addr.String() + ": " + e.Err.E
 // Unwrap returns the cause.
 func (e *InstanceError) Unwrap() error { return e.Err }
 
-// Action is what a reload does to an instance.
+// Action is what a reload does to an instance or a setting.
 type Action string
 
 // The actions of a reload.
@@ -76,13 +76,14 @@ const (
 	ActionStart   Action = "start"
 	ActionReplace Action = "replace"
 	ActionStop    Action = "stop"
+	ActionChange  Action = "change" // of a setting, while everything runs on
 )
 
 // A Step is one line of the plan of a reload.
 type Step struct {
 	Action Action `json:"action"`
-	Addr   string `json:"address"`
-	Type   string `json:"type,omitempty"`
+	Addr   string `json:"address"`          // of an instance; "queue.classes" is a setting
+	Type   string `json:"type,omitempty"`   // of an instance, or "setting"
 	Reason string `json:"reason,omitempty"` // why an instance is replaced
 }
 

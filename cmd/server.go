@@ -3,8 +3,8 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -125,8 +125,8 @@ func (s *server) reload(ctx context.Context, plan bool) (admin.Reloaded, error) 
 	if err != nil {
 		return done, err
 	}
-	done.Steps, done.Warnings = old.Diff(file.Graph), file.Warnings
-	done.Notes = afterRestart(old.Settings, file.Graph.Settings)
+	settings, notes := settingSteps(&old.Settings, &file.Graph.Settings)
+	done.Steps, done.Notes, done.Warnings = append(settings, old.Diff(file.Graph)...), notes, file.Warnings
 	if plan {
 		return done, nil
 	}
@@ -152,22 +152,20 @@ func (s *server) change(ctx context.Context, file *config.File) error {
 	return nil
 }
 
-// afterRestart names the settings that a reload cannot change.
-func afterRestart(old, next appliance.Settings) []string {
-	var notes []string
-	for _, c := range []struct {
-		name    string
-		changed bool
-	}{
-		{"log.format", old.Log.Format != next.Log.Format},
-		{"log.redact", fmt.Sprint(old.Log.Redact) != fmt.Sprint(next.Log.Redact)},
-		{"data_dir", old.DataDir != next.DataDir},
-	} {
-		if c.changed {
-			notes = append(notes, c.name+" takes effect when the server is restarted")
+// needRestart are the settings that a reload cannot change.
+var needRestart = []string{"data_dir", "log.format", "log.redact"}
+
+// settingSteps are the settings that change. Notes are of those for which the
+// server must be restarted.
+func settingSteps(old, next *appliance.Settings) (steps []appliance.Step, notes []string) {
+	for _, name := range old.Changed(next) {
+		if slices.Contains(needRestart, name) {
+			notes = append(notes, name+" takes effect when the server is restarted")
+			continue
 		}
+		steps = append(steps, appliance.Step{Action: appliance.ActionChange, Addr: name, Type: "setting"})
 	}
-	return notes
+	return steps, notes
 }
 
 // Stop ends everything: what had begun may finish until ctx ends. The admin

@@ -39,7 +39,9 @@ func (l *loader) fingerprint(n *instance, results []string) string {
 	case appliance.KindPipeline:
 		mix(h, "settings", l.set.Hostname, fmt.Sprint(l.set.Limits), l.set.Mode)
 	default:
-		mix(h, "settings", l.set.Hostname, l.set.Resolver, fmt.Sprint(l.set.Limits))
+		// Not the resolver: the one that every instance has takes its settings
+		// while it is in use.
+		mix(h, "settings", l.set.Hostname, fmt.Sprint(l.set.Limits))
 	}
 	for _, dep := range n.deps {
 		mix(h, "dependency", dep.addr.String(), dep.node.Fingerprint)
