@@ -2,7 +2,6 @@ package mx
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -25,24 +24,14 @@ func (m *MX) Explain(ctx context.Context, q appliance.Question) []appliance.Answ
 	if !q.DNS {
 		return append(all, appliance.Answer{Topic: "servers", Text: "the mail exchangers of " + q.To.Domain + "; --dns looks them up"})
 	}
-	for h, failure := range m.hosts(ctx, q.To) {
-		if failure != nil {
-			all = append(all, appliance.Answer{Topic: "server", Text: failure.Error()})
-			continue
-		}
-		addrs := make([]string, len(h.addrs))
-		for i, ip := range h.addrs {
-			addrs[i] = ip.String()
-		}
-		all = append(all, appliance.Answer{Topic: "server", Text: fmt.Sprintf("%s, port %d: %s", h.name, m.Port, strings.Join(addrs, ", "))})
-	}
-	return all
+	all = append(all, m.explainSite(ctx, q.To))
+	return append(all, m.explainServers(ctx, q.To)...)
 }
 
 // explainTLS says who decides about TLS, as far as the file knows it.
 func (m *MX) explainTLS(domain string) appliance.Answer {
 	if o := m.override(domain); o.mode != "" {
-		return appliance.Answer{Topic: "TLS", Text: string(o.mode) + ", whatever the domain says", Attr: fmt.Sprintf("domain.%d", o.number)}
+		return appliance.Answer{Topic: "TLS", Text: string(o.mode) + ", whatever the domain says", Attr: domainAttr(o)}
 	}
 	text := m.TLS
 	switch {

@@ -102,39 +102,6 @@ func (m *MX) onlyDANE(ctx context.Context, d *destination, h host) (demand, *smt
 	return found, failure
 }
 
-// byDANE looks for TLSA records of a host. RFC 7672, section 2.2: they count
-// if DNSSEC vouches for the MX records, for the addresses and for themselves.
-// If a resolver cannot be relied on to say so, nothing is vouched for,
-// whatever bits it sets.
-func (m *MX) byDANE(ctx context.Context, d *destination, h host) (demand, *smtpconn.Failure) {
-	if !h.known || !h.secure {
-		return demand{}, nil
-	}
-	for _, base := range dane.Base(h.name, h.found) {
-		a, err := m.resolver.Query(ctx, appliance.QueryTLSA, dane.RecordName(base, uint16(m.Port))+".")
-		switch {
-		case notFound(err) || err == nil && !m.vouched(a):
-			continue
-		case err != nil:
-			// RFC 7672, section 2.1.2: an answer that cannot be had, or is
-			// bogus, may be an attack: "the SMTP client MUST NOT" go on
-			// without.
-			m.count(string(smtpconn.PolicyDANE), tlsrpt.DNSSECInvalid)
-			m.reportFailure(d, tlsrpt.Policy{Type: tlsrpt.TypeTLSA, Domain: base}, tlsrpt.DNSSECInvalid, h.name)
-			return demand{}, smtpconn.NewFailure(h.name, appliance.Replyf(451, 7, 5, textTLSA, h.name).With(err))
-		}
-		set, usable := dane.New(a.TLSA, base, h.name, d.domain)
-		if usable {
-			return demand{mode: smtpconn.TLSDANE, policy: smtpconn.PolicyDANE, set: set, base: base, known: true}, nil
-		}
-		if len(a.TLSA) > 0 {
-			m.count(string(smtpconn.PolicyDANE), tlsrpt.TLSAInvalid)
-			return demand{mode: stricter(m.mode, smtpconn.TLSRequired), policy: smtpconn.PolicyDANE, known: true}, nil
-		}
-	}
-	return demand{}, nil
-}
-
 // stricter returns the one of two modes that demands more.
 func stricter(a, b smtpconn.TLSMode) smtpconn.TLSMode {
 	if a.Verifies() {
