@@ -14,6 +14,9 @@ import (
 // A Submitter is a mail client for tests and benchmarks: one connection, and
 // as many messages over it as one likes. It is not for concurrent use.
 type Submitter struct {
+	// Params are the parameters of MAIL, such as "REQUIRETLS".
+	Params string
+
 	conn net.Conn
 	text *textproto.Conn
 }
@@ -91,7 +94,7 @@ func (s *Submitter) command(code int, line string) error {
 // not known.
 func (s *Submitter) Submit(from string, to []string, data []byte) (string, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "MAIL FROM:<%s>\r\n", from)
+	b.WriteString(strings.TrimSpace(fmt.Sprintf("MAIL FROM:<%s> %s", from, s.Params)) + "\r\n")
 	for _, r := range to {
 		fmt.Fprintf(&b, "RCPT TO:<%s>\r\n", r)
 	}

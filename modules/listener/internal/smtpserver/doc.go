@@ -4,9 +4,11 @@
 // It implements RFC 5321 with PIPELINING (RFC 2920), SIZE (RFC 1870),
 // 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034), SMTPUTF8 (RFC 6531),
 // DSN (RFC 3461), CHUNKING (RFC 3030, without BINARYMIME), LIMITS (RFC 9422),
-// STARTTLS (RFC 3207) or implicit TLS (RFC 8314), and AUTH (RFC 4954) with
-// PLAIN and LOGIN, and EXTERNAL (RFC 4422, appendix A) for clients that have
-// shown a certificate if the pipeline knows clients by theirs. It is our own engine; docs/go-smtp.md says why.
+// STARTTLS (RFC 3207) or implicit TLS (RFC 8314), REQUIRETLS (RFC 8689) under
+// TLS if the relays of the pipeline honour it, and AUTH (RFC 4954) with PLAIN
+// and LOGIN, and EXTERNAL (RFC 4422, appendix A) for clients that have shown a
+// certificate if the pipeline knows clients by theirs. It is our own engine;
+// docs/go-smtp.md says why.
 //
 // # States of a session
 //

@@ -29,7 +29,7 @@ func (s *session) mail(ctx context.Context, arg string) {
 		return
 	}
 	p, release := s.srv.Acquire()
-	tx, err := p.Mail(ctx, s.info, env)
+	tx, err := s.begin(ctx, p, env)
 	if err != nil {
 		release()
 		s.refuse(err)
@@ -37,6 +37,17 @@ func (s *session) mail(ctx context.Context, arg string) {
 	}
 	s.tx = &transaction{tx, p, release}
 	s.say(250, 1, 0, "Sender OK")
+}
+
+// begin asks p, which is the pipeline that will have the message: a reload may
+// have put it in the place of the one that EHLO spoke for.
+func (s *session) begin(ctx context.Context, p *appliance.Pipeline, env appliance.Envelope) (*appliance.Transaction, error) {
+	if env.RequireTLS {
+		if err := s.mayRequireTLS(p); err != nil {
+			return nil, err
+		}
+	}
+	return p.Mail(ctx, s.info, env)
 }
 
 // authRequired says what a client has to do before it may send.

@@ -89,6 +89,9 @@ func (s *session) extensions(p *appliance.Pipeline) []string {
 	if s.info.TLS == nil && s.srv.tls != nil {
 		all = append(all, "STARTTLS")
 	}
+	if s.mayRequireTLS(p) == nil {
+		all = append(all, "REQUIRETLS")
+	}
 	if names := s.mechanisms(p); len(names) > 0 && s.mayAuthenticate(p) == nil {
 		all = append(all, "AUTH "+strings.Join(names, " "))
 	}

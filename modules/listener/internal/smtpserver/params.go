@@ -82,6 +82,10 @@ func setMailParam(env *appliance.Envelope, p param, authParam bool) (err error) 
 		env.SMTPUTF8 = true
 	case p.key == "SMTPUTF8":
 		return badParam("SMTPUTF8 takes no value")
+	case p.key == "REQUIRETLS" && !p.given:
+		env.RequireTLS = true
+	case p.key == "REQUIRETLS":
+		return badParam("REQUIRETLS takes no value")
 	case p.key == "RET" && (value == "FULL" || value == "HDRS"):
 		env.Return = value
 	case p.key == "RET":
