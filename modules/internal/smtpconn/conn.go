@@ -81,9 +81,7 @@ func (p *Pool) open(ctx context.Context, t Target) (*conn, error) {
 	}
 	p.opened.Inc()
 	c := &conn{pool: p, target: t, raw: nc, peer: nc.RemoteAddr().String()}
-	if t.Source.IsValid() {
-		c.log.note("from " + t.Source.String())
-	}
+	c.noteSource()
 	c.setConn(nc)
 	release := c.until(ctx)
 	defer release()

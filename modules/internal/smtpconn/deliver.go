@@ -3,6 +3,7 @@ package smtpconn
 import (
 	"context"
 	"iter"
+	"net/netip"
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -44,7 +45,8 @@ type attempt struct {
 	m        *mail
 	outcomes []outcome
 	sessions int
-	failure  *Failure // of the servers that could not be used
+	refused  []netip.Addr // of ours
+	failure  *Failure     // of the servers that could not be used
 }
 
 // try tries one server and says whether the attempt is over.
@@ -57,12 +59,16 @@ func (a *attempt) try(ctx context.Context, t Target, failure *Failure) (over boo
 		a.fail(ctx, NewFailure(t.Name, lost(ctx, t.Name, stageConnect, ctx.Err())), began)
 		return true
 	}
+	if a.hasRefused(t.Source) {
+		return false
+	}
 	todo := a.unsettled()
 	if err := a.pool.over(ctx, t, a.m, todo, a.outcomes); err != nil {
-		return a.fail(ctx, asFailure(err), began)
+		f := asFailure(err)
+		a.blameFailure(ctx, t, &f.Result)
+		return a.fail(ctx, f, began)
 	}
-	a.sessions++
-	return a.sessions == maxSessions || len(a.unsettled()) == 0
+	return a.session(ctx, t, todo)
 }
 
 // explain logs why a server could not be used. A stranger's is a matter for

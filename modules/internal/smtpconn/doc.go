@@ -48,4 +48,9 @@
 // recipients it defers are offered to the next server too, in at most two
 // sessions for each attempt. If no server answered MAIL, the outcome is
 // permanent only if every one of them failed permanently.
+//
+// A server that refuses the address of ours that it is asked from, and not the
+// message ([Config.Blames]), is no session either, as long as nobody got the
+// message from it: the recipients are offered from other addresses of ours, four
+// at most, and from the refused one not again.
 package smtpconn

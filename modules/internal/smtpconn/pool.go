@@ -49,7 +49,15 @@ type Config struct {
 	// DialFrom is Dial for a target with a Source; nil is that of a
 	// [net.Dialer].
 	DialFrom func(ctx context.Context, from netip.Addr, network, address string) (net.Conn, error)
-	Timeouts Timeouts
+	// Blames says that an answer is about Target.Source, the address of ours, and
+	// not about the message or who it is for: it is then offered to the next
+	// targets with another Source, in the same attempt. nil is none.
+	Blames func(*appliance.Result) bool
+	// ObserveSource is told what a server thinks of a Target.Source: welcome is
+	// that it has taken a message, and not that it has said what Blames is about.
+	// It is called like Observe; nil is nobody.
+	ObserveSource func(ctx context.Context, t Target, welcome bool)
+	Timeouts      Timeouts
 	// Idle is how long an unused connection is kept. Default 20s: shorter
 	// than servers wait, so that it is we who hang up.
 	Idle time.Duration
@@ -180,8 +188,10 @@ func (p *Pool) over(ctx context.Context, t Target, m *mail, todo []int, outcomes
 	if c := p.take(t); c != nil {
 		p.reused.Inc()
 		c.log.note("on a connection that was open already")
+		c.noteSource()
 		err := c.deliver(ctx, m, todo, outcomes)
 		if err == nil {
+			c.blame(todo, outcomes)
 			c.tell(ctx, began, todo, outcomes)
 		}
 		p.put(c)
@@ -200,6 +210,7 @@ func (p *Pool) over(ctx context.Context, t Target, m *mail, todo []int, outcomes
 	}
 	p.shunned.remove(t)
 	if err = c.deliver(ctx, m, todo, outcomes); err == nil {
+		c.blame(todo, outcomes)
 		c.tell(ctx, began, todo, outcomes)
 	}
 	p.put(c)

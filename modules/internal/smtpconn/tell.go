@@ -29,5 +29,8 @@ func (c *conn) tell(ctx context.Context, began time.Time, todo []int, outcomes [
 			break
 		}
 	}
+	if o := firstBlamed(todo, outcomes); o != nil {
+		t.Reply = o.Reply
+	}
 	appliance.TellTry(ctx, t)
 }

@@ -24,6 +24,7 @@ const (
 type outcome struct {
 	appliance.Result
 	settled bool
+	blamed  bool // it is about our address: another one may fare better
 }
 
 // deliver sends m to the recipients in todo, as indexes, and fills their

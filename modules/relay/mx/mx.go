@@ -15,7 +15,10 @@
 //
 // With send_from blocks all of that is done from the first address of each family
 // of ours; if nobody has answered MAIL, once more from the second ones, and so on.
-// A receiver that has blocked one address of ours can still be reached by another.
+// A receiver that has blocked one address of ours can still be reached by another:
+// what it answers to MAIL, RCPT or the content is looked at too, and if it is
+// about our reputation ([appliance.ClassReputation]) and nobody has got the
+// message, the others are next. That is remembered for an hour, by site.
 //
 // Mail never goes where only a mistake or an attack can send it: not to this
 // server itself, and not to loopback, private, link-local or other special
@@ -129,8 +132,9 @@ type MX struct {
 	Source []string `hcl:"source,optional"`
 	// The addresses of this machine to send from, several of each family if
 	// need be, each with a name of its own. The label is the address. The first
-	// ones of each family are used; the others when these get nowhere. Instead
-	// of source. Default: source, or what the system chooses.
+	// ones of each family are used; the others when these get nowhere, or when a
+	// receiver refuses them because of their reputation. Instead of source.
+	// Default: source, or what the system chooses.
 	SendFrom []SendFrom `hcl:"send_from,block"`
 	// The address families to use, the preferred one first. Large receivers
 	// are stricter with IPv6: they want a PTR record for it.
@@ -174,6 +178,7 @@ type MX struct {
 	pool      *smtpconn.Pool
 
 	providers providers
+	refusals  refusals
 
 	roots      *x509.CertPool // nil: those of the system
 	values     appliance.Values
@@ -310,7 +315,7 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 	if err != nil {
 		return err
 	}
-	m.pool = smtpconn.NewPool(smtpconn.Config{
+	cfg := smtpconn.Config{
 		Hello:             ctx.Hostname,
 		RefuseSelf:        true,
 		TLS:               &tls.Config{RootCAs: m.roots},
@@ -323,7 +328,11 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 		NoChunking:        !m.Chunking,
 		Log:               ctx.Log,
 		Metrics:           ctx.Metrics,
-	})
+	}
+	if m.sources.choice() {
+		cfg.Blames, cfg.ObserveSource = blames, m.observeSource
+	}
+	m.pool = smtpconn.NewPool(cfg)
 	return nil
 }
 
@@ -359,6 +368,7 @@ func (m *MX) Deliver(ctx context.Context, env appliance.Envelope, msg *appliance
 		return nil
 	}
 	d := m.destination(&env, msg)
+	d.site = m.siteOf(ctx, d.domain)
 	ctx = context.WithValue(ctx, destinationKey{}, d)
 	return m.pool.Deliver(ctx, env, msg, m.targets(ctx, env.Recipients[0].Mailbox, d))
 }

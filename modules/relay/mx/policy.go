@@ -28,10 +28,12 @@ type demand struct {
 // A destination is the domain of an attempt and what is known of it.
 type destination struct {
 	domain     string
-	requireTLS bool // REQUIRETLS (RFC 8689)
-	waived     bool // "TLS-Required: No": DANE and MTA-STS are not followed
-	silent     bool // what TLS comes to is not reported
-	looked     bool // sts is known
+	site       string // "" if it makes no difference
+	refused    bool   // an address of ours, in this attempt
+	requireTLS bool   // REQUIRETLS (RFC 8689)
+	waived     bool   // "TLS-Required: No": DANE and MTA-STS are not followed
+	silent     bool   // what TLS comes to is not reported
+	looked     bool   // sts is known
 	sts        mtasts.Answer
 }
 

@@ -35,19 +35,11 @@ type source struct {
 // system chooses.
 type sources map[string][]source
 
-// of is the source for a family in a turn. It is false if there is none.
-func (s sources) of(family string, turn int) (source, bool) {
-	if len(s) == 0 {
-		return source{}, turn == 0
-	}
-	if turn >= len(s[family]) {
-		return source{}, false
-	}
-	return s[family][turn], true
-}
+// has says whether a family can be sent from.
+func (s sources) has(family string) bool { return len(s) == 0 || len(s[family]) > 0 }
 
-// turns is how often an attempt can go through the addresses of others.
-func (s sources) turns() int { return max(1, len(s["ip4"]), len(s["ip6"])) }
+// choice says that there is more than one address to send from.
+func (s sources) choice() bool { return len(s["ip4"])+len(s["ip6"]) > 1 }
 
 func (m *MX) sourceAttr() string {
 	if len(m.SendFrom) > 0 {
@@ -148,7 +140,7 @@ func split(versions []string, from sources) (used, unused []string) {
 	}
 	for _, version := range versions {
 		f := "ip" + version[3:]
-		if _, ok := from.of(f, 0); ok {
+		if from.has(f) {
 			used = append(used, f)
 		} else {
 			unused = append(unused, f)

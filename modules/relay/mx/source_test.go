@@ -168,8 +168,8 @@ func TestPoolOfSources(t *testing.T) {
 		m.SendFrom = []SendFrom{{"127.0.0.9", "mail9.us.test"}, {"127.0.0.10", ""}}
 	})
 	h := usable{host: host{name: "a.test", addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, demand: demand{mode: m.mode}}
-	for _, turn := range []int{0, 1, 0, 1} {
-		from, _ := m.sources.of("ip4", turn)
+	for _, i := range []int{0, 1, 0, 1} {
+		from := m.sources["ip4"][i]
 		only := m.target(h.host, h.addrs[0], h.demand, from)
 		targets := func(yield func(smtpconn.Target, *smtpconn.Failure) bool) { yield(only, nil) }
 		if got := summary(m.pool.Deliver(t.Context(), envelope("u@a.test"), msg, targets)); got != "250 2.0.0 a.test" {

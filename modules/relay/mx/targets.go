@@ -25,7 +25,8 @@ func (m *MX) targets(ctx context.Context, to appliance.Mailbox, d *destination) 
 	return func(yield func(smtpconn.Target, *smtpconn.Failure) bool) {
 		var seen []usable
 		var end *smtpconn.Failure
-		left := m.share()
+		all := m.turns(d)
+		left := all.share()
 		for h, failure := range m.usable(ctx, to, d) {
 			switch {
 			case failure != nil && failure.Stop:
@@ -34,7 +35,7 @@ func (m *MX) targets(ctx context.Context, to appliance.Mailbox, d *destination) 
 				return
 			case failure == nil:
 				seen = append(seen, h)
-				if !m.addressesOf(h, 0, &left, yield) {
+				if !m.addressesOf(h, all.list[0], &left, yield) {
 					return
 				}
 			}
@@ -42,7 +43,7 @@ func (m *MX) targets(ctx context.Context, to appliance.Mailbox, d *destination) 
 				break
 			}
 		}
-		if m.otherTurns(seen, yield) && end != nil {
+		if m.otherTurns(d, all, seen, yield) && end != nil {
 			yield(smtpconn.Target{}, end)
 		}
 	}
@@ -68,12 +69,16 @@ func (m *MX) usable(ctx context.Context, to appliance.Mailbox, d *destination) i
 	}
 }
 
-// otherTurns goes through the hosts from our other addresses.
-func (m *MX) otherTurns(seen []usable, yield func(smtpconn.Target, *smtpconn.Failure) bool) bool {
-	for turn := 1; turn < m.sources.turns(); turn++ {
-		left := m.share()
+// otherTurns goes through the hosts from our other addresses. It is false if no
+// more are wanted.
+func (m *MX) otherTurns(d *destination, all turns, seen []usable, yield func(smtpconn.Target, *smtpconn.Failure) bool) bool {
+	for i, t := range all.list[1:] {
+		if d.refused && i+1 >= all.doubtful {
+			return true
+		}
+		left := all.share()
 		for _, h := range seen {
-			if !m.addressesOf(h, turn, &left, yield) {
+			if !m.addressesOf(h, t, &left, yield) {
 				return false
 			}
 		}
@@ -83,11 +88,11 @@ func (m *MX) otherTurns(seen []usable, yield func(smtpconn.Target, *smtpconn.Fai
 
 // addressesOf goes through the addresses of a host, from ours of a turn. It is
 // false if no more are wanted.
-func (m *MX) addressesOf(h usable, turn int, left *int, yield func(smtpconn.Target, *smtpconn.Failure) bool) bool {
+func (m *MX) addressesOf(h usable, t turn, left *int, yield func(smtpconn.Target, *smtpconn.Failure) bool) bool {
 	for _, ip := range h.addrs {
-		from, ok := m.sources.of(family(ip), turn)
-		if !ok && turn > 0 {
-			continue
+		from, ok := t.of(family(ip))
+		if !ok && m.sources.has(family(ip)) {
+			continue // in another turn
 		}
 		if *left == 0 {
 			return true
@@ -105,6 +110,3 @@ func (m *MX) addressesOf(h usable, turn int, left *int, yield func(smtpconn.Targ
 	}
 	return true
 }
-
-// share is how many connections are tried in one turn.
-func (m *MX) share() int { return max(1, maxAddresses/m.sources.turns()) }
