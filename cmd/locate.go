@@ -119,7 +119,8 @@ func (p *program) client() (*admin.Client, error) {
 	return admin.NewClient(admin.Address(s), token), nil
 }
 
-// settings reads the settings of the configuration file. If there is no file,
+// settings reads the settings of the configuration file by which the server is
+// found, whatever is wrong with the others. If there is no file,
 // they are the defaults: a server that was started with --config elsewhere is
 // found by its data directory.
 func (p *program) settings() (appliance.Settings, error) {
@@ -133,5 +134,9 @@ func (p *program) settings() (appliance.Settings, error) {
 	if err != nil {
 		return appliance.Settings{}, err
 	}
-	return config.LoadSettings(name, src, p.configOptions())
+	set, wrong, err := config.LoadSettings(name, src, p.configOptions())
+	if wrong.HasErrors() {
+		fmt.Fprintf(p.err, "note: %s does not load here: \"waxwing validate\" says why\n", name)
+	}
+	return set, err
 }

@@ -291,13 +291,39 @@ func TestReadBounded(t *testing.T) {
 // The settings of a file are readable whatever its modules are, and without
 // their variables.
 func TestLoadSettings(t *testing.T) {
-	s, err := LoadSettings("mail.hcl", []byte("relay \"no\" \"x\" { a = env(\"NOT_SET\") }\nadmin { address = \"unix:/a\" }\n"), fakeOptions())
-	if err != nil || s.Admin.Address != "unix:/a" || s.DataDir != "/data" || s.Hostname != "machine.example.com" {
-		t.Errorf("%+v, %v", s, err)
+	s, wrong, err := LoadSettings("mail.hcl", []byte("relay \"no\" \"x\" { a = env(\"NOT_SET\") }\nadmin { address = \"unix:/a\" }\n"), fakeOptions())
+	if err != nil || wrong != nil || s.Admin.Address != "unix:/a" || s.DataDir != "/data" || s.Hostname != "machine.example.com" {
+		t.Errorf("%+v, %v, %v", s, wrong, err)
 	}
-	_, err = LoadSettings("mail.hcl", []byte("mode = \"x\"\n"), fakeOptions())
-	if ds, ok := errors.AsType[Diagnostics](err); !ok || !ds.HasErrors() {
-		t.Errorf("%v", err)
+}
+
+// A server is found by its file whatever else is wrong there; what is wrong
+// with what it is found by is an error.
+func TestLoadSettingsWrong(t *testing.T) {
+	for _, text := range []string{
+		"mode = \"x\"\n",
+		"nonsense = 1\n",
+		"hostname = \"-\"\n",
+		"queue { retry = \"soon\" }\n",
+		"limits { max_hops = \"many\" }\nlog { level = \"x\" }\n",
+	} {
+		text += "data_dir = \"/d\"\nadmin {\n  address = \"unix:/a\"\n  token = env(\"NOT_SET\")\n}\n"
+		s, wrong, err := LoadSettings("mail.hcl", []byte(text), fakeOptions())
+		if err != nil || !wrong.HasErrors() || s.DataDir != "/d" || s.Admin.Address != "unix:/a" || s.Admin.Token.Reveal() != "" {
+			t.Errorf("%s: %+v, %v, %v", text, s, wrong, err)
+		}
+	}
+	for _, text := range []string{
+		"data_dir = env(\"NOT_SET\")\n",
+		"admin { address = \"nonsense\" }\n",
+		"admin { address = \"unix:\" }\n",
+		"admin { address = \"unix:/a\" }\nadmin { address = \"unix:/b\" }\n",
+		"data_dir = \n",
+	} {
+		_, _, err := LoadSettings("mail.hcl", []byte(text), fakeOptions())
+		if ds, ok := errors.AsType[Diagnostics](err); !ok || !ds.HasErrors() {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
