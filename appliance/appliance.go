@@ -366,7 +366,10 @@ func (a *Appliance) provisionNodes(g *Graph, nodes []*Node) error {
 			all = append(all, &InstanceError{n.Addr, err})
 		}
 	}
-	return errors.Join(all...)
+	if all == nil {
+		return nil
+	}
+	return &ProvisionError{all}
 }
 
 func (a *Appliance) context(g *Graph, n *Node) *Context {

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -66,6 +67,16 @@ func (e *InstanceError) Error() string { return e.Addr.String() + ": " + e.Err.E
 
 // Unwrap returns the cause.
 func (e *InstanceError) Unwrap() error { return e.Err }
+
+// A ProvisionError joins an [InstanceError] for each instance that could not be
+// made ready: the configuration is to blame, or a file that it names, and
+// "waxwing validate" finds the same.
+type ProvisionError struct{ Errs []error }
+
+func (e *ProvisionError) Error() string { return errors.Join(e.Errs...).Error() }
+
+// Unwrap returns the causes.
+func (e *ProvisionError) Unwrap() []error { return e.Errs }
 
 // Action is what a reload does to an instance or a setting.
 type Action string

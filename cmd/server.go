@@ -64,7 +64,11 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	})
 	s.warn(file.Warnings)
 	if err := s.appliance.Start(ctx); err != nil {
-		return nil, &exitError{exitFailed, errors.Join(file.Diagnose(err), err)}
+		status := exitFailed
+		if _, unusable := errors.AsType[*appliance.ProvisionError](err); unusable {
+			status = exitConfig
+		}
+		return nil, &exitError{status, errors.Join(file.Diagnose(err), err)}
 	}
 	// After the store: whoever has its lock may replace a stale socket. The
 	// first request may be a reload, which has to wait.
