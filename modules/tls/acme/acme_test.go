@@ -107,6 +107,19 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
+// receive returns what comes from a channel, or ends the test when nothing
+// does.
+func receive[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("in vain: %s", what)
+		panic("unreachable")
+	}
+}
+
 func wait(f func() bool) bool {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if f() {

@@ -80,4 +80,10 @@
 // synchronous call, with a configuration and a cache that live as long as the
 // attempt, under a time-out, in a goroutine of ours. Handshakes never meet it:
 // they are served from a list of our own, so that unknown names cost nothing.
+//
+// Its HTTP client is its own and can be neither replaced nor wrapped, and it
+// reads an answer as a whole. So what an authority sends is bounded by the half
+// minute that a request may take, and not by its size; only who has a
+// certificate for the name of the directory can make use of that. What is kept
+// of it is bounded: see the chain of a certificate and the words of a problem.
 package acme

@@ -60,7 +60,7 @@ func TestReleaseGivesUp(t *testing.T) {
 	k := a.keeper(typo.Names[0])
 	a.mu.Unlock()
 	a.Release(typo)
-	<-k.life.Done()
+	receive(t, "the end of its keeper", k.life.Done())
 	if served := a.list()[0].Leaf; served.VerifyHostname(typo.Names[0]) == nil || served.VerifyHostname(w.host) != nil {
 		t.Errorf("served for %v", served.DNSNames)
 	}

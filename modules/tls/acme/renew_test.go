@@ -43,7 +43,7 @@ func TestP18RenewalUnderTraffic(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if err := <-wanted; err != nil {
+	if err := receive(t, "the end of Renew", wanted); err != nil {
 		t.Error(err)
 	}
 	if i := info(t, a, w.host); i.KeyHash != first.KeyHash || !i.NotAfter.After(first.NotAfter) {
@@ -61,6 +61,8 @@ func TestRenewWhileObtaining(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, acmetest.Options{})
 	reached, asked := make(chan struct{}), make(chan struct{})
+	ask := sync.OnceFunc(func() { close(asked) })
+	t.Cleanup(ask) // before the authority ends, which waits for its requests
 	var once sync.Once
 	w.ca.Inject(func(r *http.Request) *acmetest.Problem {
 		if acmetest.ResourceOf(r) == acmetest.NewOrder {
@@ -69,16 +71,16 @@ func TestRenewWhileObtaining(t *testing.T) {
 		return nil
 	})
 	a := w.start(w.instance())
-	<-reached
+	receive(t, "the first order", reached)
 	renewed := make(chan error, 1)
 	k, err := a.find(w.host)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := order{time.Now(), renewed} // as Renew makes it
-	close(asked)
+	ask()
 	k.orders <- o
-	if err := <-renewed; err != nil {
+	if err := receive(t, "the end of the order", renewed); err != nil {
 		t.Fatal(err)
 	}
 	if n := w.ca.Issued(); n != 1 {
@@ -260,7 +262,7 @@ func TestReload(t *testing.T) {
 	})
 	defer close(release)
 	a := w.start(w.instance())
-	<-arrived
+	receive(t, "the first order", arrived)
 	b := w.start(w.instance())
 	a.Stop(context.Background())
 	if failed := w.logged("certificate failed"); len(failed) > 0 {
@@ -297,7 +299,10 @@ func TestRetries(t *testing.T) {
 	counts := make(chan int, 10)
 	a := w.start(w.instance(func(a *ACME) {
 		a.retry = func(failures int) time.Duration {
-			counts <- failures
+			select {
+			case counts <- failures:
+			default: // nobody counts any more, and Stop waits for this
+			}
 			if failures == 2 {
 				w.ca.Inject(acmetest.Fail(acmetest.NewOrder, acmetest.RateLimited(time.Hour)))
 			}
@@ -305,7 +310,7 @@ func TestRetries(t *testing.T) {
 		}
 	}))
 	for want := 1; want <= 3; want++ {
-		if got := <-counts; got != want {
+		if got := receive(t, "a failure", counts); got != want {
 			t.Errorf("failure %d, want %d", got, want)
 		}
 	}
