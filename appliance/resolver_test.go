@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,29 @@ func TestParseDNSServer(t *testing.T) {
 			t.Errorf("%q: %v does not say what to write", tc.in, err)
 		case tc.want != "" && got.String() != tc.want:
 			t.Errorf("%q: %s (%v), want %s", tc.in, got, err, tc.want)
+		}
+	}
+}
+
+// TestDNSServers: each server once, in the order in which they are written.
+func TestDNSServers(t *testing.T) {
+	nine := strings.Fields("::1 ::2 ::3 ::4 ::5 ::6 ::7 ::8 ::9")
+	for _, tc := range []struct {
+		in   DNSServers
+		want string
+	}{
+		{nil, "[]"},
+		{DNSServers{"10.0.0.53"}, "[10.0.0.53:53]"},
+		{DNSServers{"::2", "10.0.0.53:5353", "10.0.0.53"}, "[[::2]:53 10.0.0.53:5353 10.0.0.53:53]"},
+		{DNSServers{"10.0.0.53", "dns.example.com"}, `"dns.example.com" is not the IP address`},
+		{DNSServers{"10.0.0.53", "10.0.0.53:53"}, `"10.0.0.53:53" is there twice`},
+		{DNSServers{""}, `"" is not the IP address`},
+		{nine[:8], "[[::1]:53 [::2]:53 [::3]:53 [::4]:53 [::5]:53 [::6]:53 [::7]:53 [::8]:53]"},
+		{nine, "there are 9 DNS servers, at most 8 are allowed"},
+	} {
+		all, err := tc.in.Parse()
+		if got := fmt.Sprint(all, err); !strings.Contains(got, tc.want) || (err == nil) != strings.HasPrefix(tc.want, "[") {
+			t.Errorf("%q: %s, want %s", []string(tc.in), got, tc.want)
 		}
 	}
 }
@@ -61,11 +85,11 @@ func TestResolverLife(t *testing.T) {
 	}
 	p.d.take()
 	next := p.graph()
-	next.Settings.Resolver = "192.0.2.53"
+	next.Settings.Resolver = DNSServers{"192.0.2.53", "192.0.2.54"}
 	if err := a.Reload(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
-	p.expect(t, "engine:configure resolver:configure(192.0.2.53)")
+	p.expect(t, "engine:configure resolver:configure(192.0.2.53, 192.0.2.54)")
 	p.setRelay("relay2", "2")
 	p.relay.Module.(*part).fail = "start"
 	if err := a.Reload(t.Context(), p.graph()); err == nil {

@@ -21,9 +21,11 @@ type Settings struct {
 	DataDir string `hcl:"data_dir,optional"`
 	// "live", or "capture": nothing leaves, everything is kept for viewing.
 	Mode string `hcl:"mode,optional"`
-	// The DNS server to ask, as "10.0.0.53" or "127.0.0.1:5353". Default:
-	// those the system is set up for.
-	Resolver string `hcl:"resolver,optional"`
+	// The DNS server to ask, as "10.0.0.53" or "127.0.0.1:5353", or a list of at
+	// most 8: ["10.0.0.53", "10.0.1.53"]. They are asked in turn until one
+	// answers, which is asked first from then on. Default: those the system is
+	// set up for.
+	Resolver DNSServers `hcl:"resolver,optional"`
 	// Whether the DNS servers are believed when they say that DNSSEC vouches
 	// for an answer. Write true if each of them validates and nobody can change
 	// anything on the way to it, as with unbound on this machine; without it

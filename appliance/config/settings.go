@@ -87,10 +87,8 @@ func checkSettings(s *appliance.Settings) []appliance.AttrError {
 		report(attr, "%q is not one of %s.%s", got, list(quoted), didYouMean(got, words))
 	}
 	oneOf("mode", s.Mode, appliance.ModeLive, appliance.ModeCapture)
-	if s.Resolver != "" {
-		if _, err := appliance.ParseDNSServer(s.Resolver); err != nil {
-			report("resolver", "%v.", err)
-		}
+	if _, err := s.Resolver.Parse(); err != nil {
+		report("resolver", "%v.", err)
 	}
 	oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")
 	oneOf("log.format", s.Log.Format, "", "json", "console")

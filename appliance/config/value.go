@@ -66,7 +66,7 @@ func assign(dst reflect.Value, v value) error {
 		return nil
 	case t == durationType:
 		return assignDuration(dst, v)
-	case isText(t):
+	case isText(t) && (t.Kind() != reflect.Slice || !isList(v)): // a list may also be one string
 		return assignText(dst, v)
 	}
 	switch t.Kind() {
@@ -175,8 +175,10 @@ func assignInt(dst reflect.Value, v value) error {
 // least is the smallest number that a field holds.
 func least(dst reflect.Value) int64 { return -1 << (dst.Type().Bits() - 1) }
 
+func isList(v value) bool { return v.Type().IsTupleType() || v.Type().IsListType() }
+
 func assignSlice(dst reflect.Value, v value) error {
-	if !v.Type().IsTupleType() && !v.Type().IsListType() {
+	if !isList(v) {
 		return wrongKind(dst, v)
 	}
 	all := reflect.MakeSlice(dst.Type(), 0, v.LengthInt())
@@ -268,13 +270,14 @@ func describeType(t reflect.Type) string {
 
 // wellKnown names the types that the manual explains by themselves.
 var wellKnown = map[reflect.Type]struct{ name, takes string }{
-	durationType:                           {"duration", `a duration in quotes, such as "90s", "15m" or "5d"`},
-	sizeType:                               {"size", `a size, such as "64KiB" or "25MiB"`},
-	secretType:                             {"secret", "a string in quotes, env() or file()"},
-	conditionType:                          {"condition", "a condition, such as recipient.domain == \"example.com\""},
-	reflect.TypeFor[appliance.Schedule]():  {"schedule", `a schedule in quotes, such as "1m, 15m, 1h*6, 3h*"`},
-	reflect.TypeFor[appliance.ReplyText](): {"reply", `a reply in quotes, such as "550 5.1.2 No such domain"`},
-	reflect.TypeFor[appliance.Mailbox]():   {"mail address", `a mail address in quotes, such as "user@example.com"`},
+	durationType:                            {"duration", `a duration in quotes, such as "90s", "15m" or "5d"`},
+	sizeType:                                {"size", `a size, such as "64KiB" or "25MiB"`},
+	secretType:                              {"secret", "a string in quotes, env() or file()"},
+	conditionType:                           {"condition", "a condition, such as recipient.domain == \"example.com\""},
+	reflect.TypeFor[appliance.Schedule]():   {"schedule", `a schedule in quotes, such as "1m, 15m, 1h*6, 3h*"`},
+	reflect.TypeFor[appliance.ReplyText]():  {"reply", `a reply in quotes, such as "550 5.1.2 No such domain"`},
+	reflect.TypeFor[appliance.DNSServers](): {"string or list of strings", `the address of a DNS server in quotes, such as "10.0.0.53", or a list of them`},
+	reflect.TypeFor[appliance.Mailbox]():    {"mail address", `a mail address in quotes, such as "user@example.com"`},
 }
 
 // kindList is "signer" or "rewrite or signer".

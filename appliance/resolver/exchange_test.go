@@ -187,6 +187,41 @@ func TestServers(t *testing.T) {
 	query("e.test", "not found", "2")
 }
 
+// TestNamedServers: those of the setting are asked as those of the system are,
+// and instead of them, until a reload names others.
+func TestNamedServers(t *testing.T) {
+	var asked []string
+	dead := map[string]bool{"192.0.2.1": true}
+	r := several(t, "nameserver 192.0.2.9", func(server string, q question) (response, error) {
+		asked = append(asked, server[len(server)-1:])
+		if dead[server] {
+			return response{}, &net.OpError{Op: "read", Err: errors.New("refused")}
+		}
+		return says(q, nil, q.name+" A 192.0.2.7", ""), nil
+	})
+	query := func(name, want string) {
+		t.Helper()
+		asked = nil
+		if _, err := r.Query(t.Context(), "A", name); err != nil || strings.Join(asked, "") != want {
+			t.Errorf("asked %s, want %s: %v", strings.Join(asked, ""), want, err)
+		}
+	}
+	query("a.test", "9")
+	list := appliance.DNSServers{"192.0.2.1", "192.0.2.2", "192.0.2.3:5353"}
+	r.Configure(appliance.Settings{Resolver: list})
+	query("a.test", "12")
+	query("b.test", "2")
+	r.Configure(appliance.Settings{Resolver: slices.Clone(list), Hostname: "other.test"})
+	query("b.test", "") // from the cache
+	query("c.test", "2")
+	dead["192.0.2.2"] = true
+	query("d.test", "23")
+	r.Configure(appliance.Settings{Resolver: list[1:]})
+	query("d.test", "23") // others, who are asked from the beginning
+	r.Configure(appliance.Settings{})
+	query("d.test", "9")
+}
+
 func TestParseResolvConf(t *testing.T) {
 	s := parseResolvConf(`# made by somebody
 domain old.test

@@ -10,7 +10,7 @@
 // # Asking
 //
 // The servers are those of /etc/resolv.conf, which is read again when it
-// changes, or the one of the resolver setting. They are asked in turn, three
+// changes, or those of the resolver setting. They are asked in turn, three
 // rounds, the one that answered last first. A question goes over UDP, from a
 // random port and with a random id, with EDNS (RFC 6891) and room for 1232
 // octets; over TCP when the answer is cut off (RFC 7766), and also when
@@ -104,7 +104,7 @@ var (
 
 // settings are those of the appliance that matter here.
 type settings struct {
-	server string // "" is what the system is set up for
+	named  *named // nil is what the system is set up for
 	dnssec bool
 }
 
@@ -122,7 +122,7 @@ func open(c appliance.ResolverContext, conf, hostsPath string) *Resolver {
 		rounds:  rounds(),
 		cache:   newCache(cacheSize),
 		flights: make(map[question]*flight),
-		set:     settings{c.Settings.Resolver, c.Settings.DNSSEC},
+		set:     settings{newNamed(c.Settings.Resolver), c.Settings.DNSSEC},
 	}
 	r.base, r.end = context.WithCancel(context.Background())
 	return r
@@ -131,13 +131,12 @@ func open(c appliance.ResolverContext, conf, hostsPath string) *Resolver {
 // Configure implements appliance.StubResolver. What the cache holds stays if
 // the same servers are asked and are believed as before.
 func (r *Resolver) Configure(s appliance.Settings) {
-	set := settings{s.Resolver, s.DNSSEC}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if set == r.set {
+	if s.Resolver.String() == r.set.named.String() && s.DNSSEC == r.set.dnssec {
 		return
 	}
-	r.set, r.proof = set, proof{}
+	r.set, r.proof = settings{newNamed(s.Resolver), s.DNSSEC}, proof{}
 	r.cache = newCache(cacheSize)
 	// Those who wait get what they asked for; who comes now asks the others.
 	r.flights = make(map[question]*flight)

@@ -23,7 +23,32 @@ type servers struct {
 	search  []string      // lower case, no final dot
 	ndots   int           // names with fewer dots are searched for first
 
-	first atomic.Uint32 // the index of the server to ask first
+	first *atomic.Uint32 // the index of the server to ask first
+}
+
+// named are the servers of the resolver setting.
+type named struct {
+	text  string
+	list  []netip.AddrPort
+	err   error         // what is wrong with them, which has been said when the file was read
+	first atomic.Uint32 // as in servers
+}
+
+func newNamed(all appliance.DNSServers) *named {
+	if len(all) == 0 {
+		return nil
+	}
+	n := &named{text: all.String()}
+	n.list, n.err = all.Parse()
+	return n
+}
+
+// String is what the setting says; "" if that is nothing.
+func (n *named) String() string {
+	if n == nil {
+		return ""
+	}
+	return n.text
 }
 
 // Limits of resolv.conf(5).
@@ -38,7 +63,7 @@ const (
 // parseResolvConf reads resolv.conf(5). What it does not say, or if it is not
 // there, is what it would be in any other program: the server on this machine.
 func parseResolvConf(text string) *servers {
-	s := &servers{ndots: 1}
+	s := &servers{ndots: 1, first: new(atomic.Uint32)}
 	for line := range strings.Lines(text) {
 		if cut := strings.IndexAny(line, "#;"); cut >= 0 {
 			line = line[:cut]
@@ -110,14 +135,13 @@ func (s *servers) names(name string) []string {
 // serversFor are the servers that the settings name.
 func (r *Resolver) serversFor(set settings) (*servers, error) {
 	system := r.system.get()
-	if set.server == "" {
+	if set.named == nil {
 		return system, nil
 	}
-	one, err := appliance.ParseDNSServer(set.server)
-	if err != nil {
-		return nil, err
+	if set.named.err != nil {
+		return nil, set.named.err
 	}
-	return &servers{list: []netip.AddrPort{one}, timeout: system.timeout, search: system.search, ndots: system.ndots}, nil
+	return &servers{list: set.named.list, timeout: system.timeout, search: system.search, ndots: system.ndots, first: &set.named.first}, nil
 }
 
 // rounds are the times for a try in each round. A lost packet should not cost
@@ -136,7 +160,7 @@ func (u unanswered) Error() string { return u.words }
 func (r *Resolver) send(ctx context.Context, set settings, q question) (m response, server string, err error) {
 	s, err := r.serversFor(set)
 	if err != nil {
-		return m, set.server, err
+		return m, set.named.String(), err
 	}
 	silent := s.order() // those that have said nothing yet
 	for _, timeout := range r.rounds {

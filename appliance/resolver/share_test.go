@@ -219,7 +219,7 @@ func TestConfigure(t *testing.T) {
 		if got, err := f.Query(t.Context(), "MX", "q.test"); err != nil || !got.Secure {
 			t.Errorf("%+v, %v: an answer from before the servers were believed", got, err)
 		}
-		f.Configure(appliance.Settings{Resolver: "192.0.2.1"})
+		f.Configure(appliance.Settings{Resolver: appliance.DNSServers{"192.0.2.1"}})
 		if !f.after(t, 0) {
 			t.Error("the other server is not asked")
 		}

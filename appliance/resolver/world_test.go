@@ -153,7 +153,7 @@ const soa = "test. 60 SOA ns.test. hostmaster.test. 1 60 60 60 30"
 func resolverOf(t *testing.T, server string, change ...func(*appliance.ResolverContext)) *Resolver {
 	t.Helper()
 	c := appliance.ResolverContext{}
-	c.Settings.Resolver = server
+	c.Settings.Resolver = appliance.DNSServers{server}
 	for _, f := range change {
 		f(&c)
 	}

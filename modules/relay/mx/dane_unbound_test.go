@@ -39,7 +39,7 @@ func TestN13Unbound(t *testing.T) {
 	}
 	dns := dnstest.Unbound(t, zones...)
 	relay := func(trusted bool) *MX {
-		r := resolver.New(appliance.ResolverContext{Settings: appliance.Settings{Resolver: dns.Addr, DNSSEC: trusted}})
+		r := resolver.New(appliance.ResolverContext{Settings: appliance.Settings{Resolver: appliance.DNSServers{dns.Addr}, DNSSEC: trusted}})
 		m := provisionWith(t, &appliance.Context{Hostname: "mail.us.test", Resolver: r}, func(m *MX) {
 			loopback(s.addr.Port())(m)
 			m.CAFile = ca.File(t, t.TempDir())
