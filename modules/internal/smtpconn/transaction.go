@@ -101,6 +101,9 @@ type transaction struct {
 func (t *transaction) run(ctx context.Context) error {
 	c := t.c
 	c.transactions++
+	if err := t.reset(ctx); err != nil {
+		return err
+	}
 	if c.chunks() {
 		return t.chunked(ctx)
 	}
@@ -116,16 +119,32 @@ func (t *transaction) run(ctx context.Context) error {
 	return nil
 }
 
-// commands is everything before DATA or BDAT. Commands that make no sense any
-// more when their turn comes are left out; those that are in the same group
-// with their cause are not, and the server refuses them.
-func (t *transaction) commands() []command {
-	cmds := make([]command, 0, len(t.todo)+3)
-	if t.c.dirty {
-		cmds = append(cmds, command{at: stageReset, line: "RSET", done: func(r reply) {
-			t.answered = t.answered || !r.closing()
-		}})
+// reset ends the transaction before this one, if the server has not. Nothing is
+// sent until it says that it has: else the recipients of the one would get the
+// message of the other, or this message would be refused for being in the way.
+// RFC 5321, section 4.1.1.5: "The server MUST send a "250 OK" reply"; one that
+// does not is left, and a new connection tells what it is worth.
+func (t *transaction) reset(ctx context.Context) error {
+	c := t.c
+	if !c.dirty {
+		return nil
 	}
+	var answer reply
+	if err := c.exchange(ctx, []command{{at: stageReset, line: "RSET", done: func(r reply) { answer = r }}}); err != nil {
+		return err
+	}
+	if answer.class() != 2 {
+		return c.lost(ctx, stageReset, protocolError("RSET was refused"))
+	}
+	t.answered, c.dirty = true, false
+	return nil
+}
+
+// commands is everything from MAIL on, before DATA or BDAT. Commands that make
+// no sense any more when their turn comes are left out; those that are in the
+// same group with their cause are not, and the server refuses them.
+func (t *transaction) commands() []command {
+	cmds := make([]command, 0, len(t.todo)+2)
 	cmds = append(cmds, command{at: stageMail, line: t.m.mailCommand(&t.c.ext, t.todo), done: t.mailReply})
 	for _, i := range t.todo {
 		cmds = append(cmds, command{
