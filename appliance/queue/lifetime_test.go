@@ -13,12 +13,21 @@ import (
 // late is how much later than its time an attempt may begin.
 const late = 2 * time.Second
 
+// lives is how many lives a test follows; under the race detector each costs
+// much.
+func lives(n uint64) uint64 {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}
+
 // TestFiveDays: a message that is deferred all its life is attempted at the
 // times of the default schedule, each wait up to a tenth longer; its sender
 // hears of the delay once, after four hours, and of the end once, after five
 // days.
 func TestFiveDays(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range lives(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) { fiveDays(t, seed) })
 		})
@@ -82,7 +91,7 @@ func checkNext(t *testing.T, h *house, attempts []call) {
 // days, the message is attempted in time, by a clock that nobody can put back,
 // and comes to one end with one report of the delay and one of the failure.
 func TestFiveDaysOfClockJumps_R11(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range lives(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) { jumpyDays(t, seed) })
 		})
