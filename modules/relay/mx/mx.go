@@ -159,6 +159,9 @@ type MX struct {
 	// What the mail servers of single companies take. The label is the name of
 	// the provider. Default: what comes with Waxwing, as docs/relays.md says.
 	Providers []Provider `hcl:"provider,block"`
+	// How to begin with addresses that have not sent mail before: with little for
+	// each site, and more from day to day. Default: with all there is.
+	Warmup *Warmup `hcl:"warmup,block"`
 	// Another relay for what cannot be delivered directly: after so many
 	// attempts, or because of what was answered. Default: none.
 	Fallback *Fallback `hcl:"fallback,block"`
@@ -178,6 +181,7 @@ type MX struct {
 	pool      *smtpconn.Pool
 
 	providers providers
+	warmup    *warmupPlan // nil: no limit
 	refusals  refusals
 
 	roots      *x509.CertPool // nil: those of the system
@@ -232,6 +236,9 @@ func (m *MX) Validate() error {
 	}
 	if _, err := newProviders(m.Providers); err != nil {
 		return &appliance.AttrError{Attr: "provider", Msg: err.Error()}
+	}
+	if err := m.Warmup.validate(); err != nil {
+		return err
 	}
 	if err := m.Fallback.validate(); err != nil {
 		return err
@@ -291,6 +298,9 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 	m.families, m.unused = split(m.IPVersions, m.sources)
 	m.hostname = ctx.Hostname
 	if m.providers, err = newProviders(m.Providers); err != nil {
+		return err
+	}
+	if m.warmup, err = m.Warmup.plan(); err != nil {
 		return err
 	}
 	if m.overrides, err = parseDomains(m.Domains); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
@@ -28,7 +29,7 @@ func (m *MX) Site(ctx context.Context, nextHop string) (appliance.Site, error) {
 	p := m.providers.ofAll(hosts)
 	site := appliance.Site{
 		Name:   p.Label,
-		Limits: appliance.SiteLimits{Connections: p.Connections, Rate: p.Rate},
+		Limits: appliance.SiteLimits{Connections: p.Connections, Rate: slower(p.Rate, m.warmup.rate(time.Now()))},
 	}
 	if p == &m.providers.other {
 		site.Name = siteName(hosts)

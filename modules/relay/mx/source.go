@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -149,8 +150,14 @@ func split(versions []string, from sources) (used, unused []string) {
 	return used, unused
 }
 
-// explainSources says from which addresses mail leaves, and with which names.
+// explainSources says from which addresses mail leaves, and how much of it while
+// they are new.
 func (m *MX) explainSources(ctx context.Context, dns bool) []appliance.Answer {
+	return append(m.explainAddresses(ctx, dns), m.warmup.explain(time.Now())...)
+}
+
+// explainAddresses says from which addresses mail leaves, and with which names.
+func (m *MX) explainAddresses(ctx context.Context, dns bool) []appliance.Answer {
 	if len(m.Source) > 0 {
 		return []appliance.Answer{{Topic: "source", Text: strings.Join(m.Source, " and "), Attr: "source"}}
 	}
