@@ -78,7 +78,7 @@ func siteWords(x *appliance.Explanation, all []appliance.SiteState) string {
 	if s.Rate != "" {
 		text += ", " + s.Rate
 	}
-	if state := siteState(s); state != "well" {
+	if state := siteState(&s, time.Now()); state != siteWell {
 		text += "; " + state
 	}
 	if s.Because != "" {

@@ -65,6 +65,7 @@ type program struct {
 	configFlag string
 	adminFlag  string
 	json       bool
+	wide       bool
 	began      bool // the command line was right
 }
 

@@ -99,6 +99,7 @@ func (p *program) queueListCommand() *cobra.Command {
 	c.Flags().BoolVar(&count, "count", false, "only say how many there are")
 	p.adminFlags(c)
 	p.jsonFlag(c)
+	p.wideFlag(c)
 	return c
 }
 
@@ -107,15 +108,7 @@ func (p *program) showQueue(page admin.QueuePage) error {
 		_, err := fmt.Fprintln(p.out, "the queue is empty, or nothing in it matches")
 		return err
 	}
-	t := new(table)
-	t.add("ID", "RECEIVED", "SIZE", "FROM", "DESTINATION", "STATE", "RECIPIENTS", "NEXT", "LAST REPLY")
-	for _, m := range page.Messages {
-		for _, d := range m.Deliveries {
-			waiting, last := progress(d)
-			t.add(string(m.ID), clock(m.Received), fmt.Sprint(m.Size), m.From.Path(), d.Destination, d.State,
-				waiting, next(d), last)
-		}
-	}
+	t := queueTable(page, p.width(), time.Now())
 	if err := t.write(p.out); err != nil {
 		return err
 	}
@@ -125,6 +118,36 @@ func (p *program) showQueue(page admin.QueuePage) error {
 	}
 	_, err := fmt.Fprintf(p.out, "%s%s\n", number(len(page.Messages), "message", "messages"), more)
 	return err
+}
+
+// queueTable is a line for each delivery: all there is to say where there is no
+// limit, and otherwise what people look for.
+func queueTable(page admin.QueuePage, width int, now time.Time) *table {
+	t := &table{width: width, soft: []int{2, 3}, prose: []int{5}}
+	if width == 0 {
+		t.add("ID", "RECEIVED", "SIZE", "FROM", "DESTINATION", "STATE", "RECIPIENTS", "NEXT", "LAST REPLY")
+	} else {
+		t.add("ID", "AGE", "FROM", "RECIPIENTS", "NEXT", "LAST REPLY")
+	}
+	for _, m := range page.Messages {
+		for _, d := range m.Deliveries {
+			waiting, last := progress(d)
+			if width == 0 {
+				t.add(string(m.ID), clock(m.Received), fmt.Sprint(m.Size), m.From.Path(), d.Destination, d.State, waiting, next(d), last)
+			} else {
+				t.add(string(m.ID), age(now, m.Received), m.From.Path(), waiting, soonest(d, now), last)
+			}
+		}
+	}
+	return t
+}
+
+// soonest is when a delivery is attempted, or why it is not.
+func soonest(d admin.QueuedDelivery, now time.Time) string {
+	if d.State != "waiting" {
+		return d.State
+	}
+	return shortly(now, d.Due)
 }
 
 // progress is who still waits, and the last thing heard.
@@ -140,6 +163,9 @@ func progress(d admin.QueuedDelivery) (waiting, last string) {
 		if r.Last != nil {
 			last = r.Last.String()
 		}
+		if r.Reason != nil {
+			last = string(r.Reason.Class) + ": " + last
+		}
 	}
 	if n > 1 {
 		waiting += fmt.Sprintf(" and %d more", n-1)
@@ -152,6 +178,17 @@ func next(d admin.QueuedDelivery) string {
 		return "-"
 	}
 	return clock(d.Due)
+}
+
+// shortly is how far ahead a time is, in as few characters as age.
+func shortly(now, t time.Time) string {
+	switch {
+	case t.IsZero():
+		return "-"
+	case !t.After(now):
+		return "now"
+	}
+	return age(t, now)
 }
 
 // ahead and ago write how far away a time is, to the second.

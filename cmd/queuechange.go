@@ -38,6 +38,7 @@ func (p *program) changeCommand(q queueChange) *cobra.Command {
 		},
 	}
 	f.add(c)
+	p.wideFlag(c)
 	c.Flags().BoolVar(&dry, "dry-run", false, "only show what it would be done to")
 	if q.final {
 		c.Flags().BoolVar(&yes, "yes", false, "do it to the whole queue")
@@ -87,7 +88,7 @@ func (p *program) preview(ctx context.Context, client *admin.Client, want admin.
 		if err != nil {
 			return err
 		}
-		t := new(table)
+		t := &table{width: p.width(), soft: []int{2, 4}}
 		for i := range page.Messages {
 			m := &page.Messages[i]
 			for _, d := range m.Deliveries {

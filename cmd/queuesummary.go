@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +41,7 @@ func (p *program) queueSummaryCommand() *cobra.Command {
 	c.Flags().StringVar(&by, "by", admin.SummaryKeys[0], "what to count by: "+strings.Join(admin.SummaryKeys, ", "))
 	p.adminFlags(c)
 	p.jsonFlag(c)
+	p.wideFlag(c)
 	return c
 }
 
@@ -48,20 +50,36 @@ func (p *program) showSummary(sum admin.QueueSummary) error {
 		_, err := fmt.Fprintln(p.out, "the queue is empty, or nothing in it matches")
 		return err
 	}
-	t := new(table)
-	t.add(strings.ToUpper(sum.By), "RECIPIENTS", "MESSAGES", "SIZE", "ACTIVE", "HELD", "OLDEST", "NEXT", "LAST")
-	for i := range sum.Groups {
-		g := &sum.Groups[i]
-		t.add(g.Key, fmt.Sprint(g.Recipients), fmt.Sprint(g.Messages), octets(g.Octets), fmt.Sprint(g.Active), fmt.Sprint(g.Held),
-			clock(g.Oldest), clock(g.Next), lastHeard(g))
-	}
-	if sum.More > 0 {
-		t.add(fmt.Sprintf("and %d more", sum.More))
-	}
+	t := summaryTable(sum, p.width(), time.Now())
 	if err := t.write(p.out); err != nil {
 		return err
 	}
 	return p.count(sum.QueueCount)
+}
+
+// summaryTable is a line for each group: all there is to say where there is no
+// limit, and otherwise without what can be spared.
+func summaryTable(sum admin.QueueSummary, width int, now time.Time) *table {
+	t := &table{width: width, soft: []int{0}, prose: []int{7}}
+	if width == 0 {
+		t.add(strings.ToUpper(sum.By), "RECIPIENTS", "MESSAGES", "SIZE", "ACTIVE", "HELD", "OLDEST", "NEXT", "LAST")
+	} else {
+		t.add(strings.ToUpper(sum.By), "WAITING", "SIZE", "ACTIVE", "HELD", "OLDEST", "NEXT", "LAST")
+	}
+	for i := range sum.Groups {
+		g := &sum.Groups[i]
+		if width == 0 {
+			t.add(g.Key, fmt.Sprint(g.Recipients), fmt.Sprint(g.Messages), octets(g.Octets), fmt.Sprint(g.Active), fmt.Sprint(g.Held),
+				clock(g.Oldest), clock(g.Next), lastHeard(g))
+		} else {
+			t.add(g.Key, fmt.Sprint(g.Recipients), octets(g.Octets), fmt.Sprint(g.Active), fmt.Sprint(g.Held),
+				age(now, g.Oldest), shortly(now, g.Next), lastHeard(g))
+		}
+	}
+	if sum.More > 0 {
+		t.add(fmt.Sprintf("and %d more", sum.More))
+	}
+	return t
 }
 
 func lastHeard(g *admin.QueueGroup) string {

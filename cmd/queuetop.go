@@ -42,6 +42,7 @@ a by what is being attempted, r by the rate of attempts, o by age; q quits. With
 	}
 	c.Flags().DurationVar(&interval, "interval", 2*time.Second, "how long to wait between two looks; at least ten times what one takes")
 	p.adminFlags(c)
+	p.wideFlag(c)
 	return c
 }
 
@@ -50,7 +51,7 @@ func (p *program) topOnce(ctx context.Context, client *admin.Client) error {
 	if err := v.look(ctx, client, time.Now()); err != nil {
 		return err
 	}
-	_, err := io.WriteString(p.out, v.render(0, 0, time.Now()))
+	_, err := io.WriteString(p.out, v.render(p.width(), 0, time.Now()))
 	return err
 }
 
@@ -91,6 +92,9 @@ func (p *program) top(ctx context.Context, client *admin.Client, in *os.File, in
 			width, height, err := term.GetSize(int(in.Fd()))
 			if err != nil {
 				return err
+			}
+			if p.wide {
+				width = 0
 			}
 			// In raw mode a line feed does not go back to the left.
 			screen := strings.ReplaceAll(v.render(width, height, time.Now()), "\n", "\r\n")

@@ -89,7 +89,7 @@ func TestP19(t *testing.T) {
 	r.login(t)
 	r.ask("send", "--from", "app@example.com", "--to", "you@example.net", "--body", "x", "--wait")
 	for _, command := range []string{
-		"status --json", "status", "queue list --json", "queue list", "dkim show --json", "validate --json",
+		"status --json", "status", "queue list --json", "queue list --wide", "dkim show --json", "validate --json",
 		"reload --plan --json", "reload", "version", "capture list", "fmt --check",
 		"tls list", "tls list --json", "tls renew mail.example.com", "tls tlsa",
 	} {

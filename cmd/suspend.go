@@ -23,6 +23,7 @@ func (p *program) queueSitesCommand() *cobra.Command {
 	}
 	p.adminFlags(c)
 	p.jsonFlag(c)
+	p.wideFlag(c)
 	return c
 }
 
@@ -52,6 +53,7 @@ func (p *program) suspendCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&want.For, "for", "", "for a `duration`, as 2h or 1d; without it until resumed")
 	c.Flags().StringVar(&want.Reason, "reason", "", "why, for whoever looks later")
+	p.wideFlag(c)
 	p.adminFlags(c)
 	p.jsonFlag(c)
 	return c
@@ -94,13 +96,28 @@ func (p *program) showSites(page admin.SitePage) error {
 		_, err := fmt.Fprintln(p.out, "no site has mail")
 		return err
 	}
-	t := new(table)
-	t.add("SITE", "DESTINATIONS", "IN FLIGHT", "LIMIT", "RATE", "STATE", "BECAUSE")
-	for _, s := range page.Sites {
-		t.add(s.Name, fmt.Sprint(s.Destinations), fmt.Sprint(s.InFlight), fmt.Sprintf("%d of %d", s.Limit, s.Connections),
-			orDash(s.Rate), siteState(s), s.Because)
+	return sitesTable(page, p.width(), time.Now()).write(p.out)
+}
+
+// sitesTable is a line for each site: all there is to say where there is no
+// limit, and otherwise without what can be spared.
+func sitesTable(page admin.SitePage, width int, now time.Time) *table {
+	t := &table{width: width, soft: []int{0}, prose: []int{4}}
+	if width == 0 {
+		t.add("SITE", "DESTINATIONS", "IN FLIGHT", "LIMIT", "RATE", "STATE", "BECAUSE")
+	} else {
+		t.add("SITE", "ACTIVE", "RATE", "STATE", "BECAUSE")
 	}
-	return t.write(p.out)
+	for i := range page.Sites {
+		s := &page.Sites[i]
+		if width == 0 {
+			t.add(s.Name, fmt.Sprint(s.Destinations), fmt.Sprint(s.InFlight), fmt.Sprintf("%d of %d", s.Limit, s.Connections),
+				orDash(s.Rate), siteState(s, now), s.Because)
+		} else {
+			t.add(s.Name, fmt.Sprintf("%d of %d", s.InFlight, s.Limit), orDash(s.Rate), siteState(s, now), s.Because)
+		}
+	}
+	return t
 }
 
 func orDash(text string) string {
@@ -110,19 +127,21 @@ func orDash(text string) string {
 	return text
 }
 
+const siteWell = "well"
+
 // siteState is the one word, or two, that matter most.
-func siteState(s appliance.SiteState) string {
+func siteState(s *appliance.SiteState, now time.Time) string {
 	switch {
 	case s.Suspended:
 		return "suspended"
 	case !s.Down.IsZero():
-		return "left alone until " + clock(s.Down)
+		return "left alone " + shortly(now, s.Down)
 	case s.Pause != "":
-		return "a pause of " + s.Pause
+		return "slowed, pause " + s.Pause
 	case s.Waits:
 		return "at its limit"
 	}
-	return "well"
+	return siteWell
 }
 
 func (p *program) showSuspensions(page admin.SuspensionPage) error {
@@ -130,7 +149,7 @@ func (p *program) showSuspensions(page admin.SuspensionPage) error {
 		_, err := fmt.Fprintln(p.out, "nothing is suspended")
 		return err
 	}
-	t := new(table)
+	t := &table{width: p.width(), soft: []int{0}, prose: []int{3}}
 	t.add("SUSPENDED", "SINCE", "UNTIL", "REASON")
 	for _, s := range page.Suspensions {
 		until := "resumed"

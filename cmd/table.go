@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,12 +14,45 @@ import (
 
 // table is text in columns. A row of one cell is a line of its own, for which
 // no column is made wider.
-type table struct{ rows [][]string }
+type table struct {
+	rows  [][]string
+	width int   // of a line, in characters; 0 is no limit
+	soft  []int // the columns that are shortened in the middle to keep to it
+	prose []int // those that are shortened at the end
+}
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
+const (
+	columnGap  = 2
+	leastWidth = 8 // of a column that is shortened
+)
+
 // write aligns the columns with two spaces between them.
 func (t *table) write(w io.Writer) error {
+	widths := t.widths()
+	var b strings.Builder
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, cell := range row {
+			cell = printable(cell)
+			if len(row) > 1 {
+				cell = t.short(cell, i, widths[i])
+			}
+			line.WriteString(cell)
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+columnGap))
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// widths is how wide each column is. What is too wide for a line is taken from
+// the widest of the soft columns.
+func (t *table) widths() []int {
 	var widths []int
 	for _, row := range t.rows {
 		if len(row) == 1 {
@@ -31,20 +65,45 @@ func (t *table) write(w io.Writer) error {
 			widths[i] = max(widths[i], utf8.RuneCountInString(printable(cell)))
 		}
 	}
-	var b strings.Builder
-	for _, row := range t.rows {
-		var line strings.Builder
-		for i, cell := range row {
-			cell = printable(cell)
-			line.WriteString(cell)
-			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+	if t.width == 0 {
+		return widths
+	}
+	over := columnGap*(len(widths)-1) - t.width
+	for _, w := range widths {
+		over += w
+	}
+	for ; over > 0; over-- {
+		widest := -1
+		for _, i := range slices.Concat(t.soft, t.prose) {
+			if i < len(widths) && widths[i] > leastWidth && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
 			}
 		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		if widest < 0 {
+			break
+		}
+		widths[widest]--
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return widths
+}
+
+// short is a cell of a column in so many characters.
+func (t *table) short(cell string, column, width int) string {
+	if slices.Contains(t.prose, column) && utf8.RuneCountInString(cell) > width {
+		return clip(cell, width-1) + "…"
+	}
+	return middle(cell, width)
+}
+
+// middle shortens text to a width by what is in the middle of it: addresses
+// begin and end with what tells them apart.
+func middle(text string, width int) string {
+	all := []rune(text)
+	if len(all) <= width {
+		return text
+	}
+	head := width / 2
+	return string(all[:head]) + "…" + string(all[len(all)-(width-head-1):])
 }
 
 // printable replaces what would move the cursor of a terminal or turn the

@@ -21,8 +21,10 @@ type topView struct {
 	sum   admin.QueueSummary
 	// suspended is what waits because a person wants it.
 	suspended []appliance.Suspension
-	at        time.Time          // of sum
-	rates     map[string]float64 // recipients a minute
+	// sites are those that get less than they could.
+	sites []appliance.SiteState
+	at    time.Time          // of sum
+	rates map[string]float64 // recipients a minute
 
 	mu    sync.Mutex
 	ended map[string]int // recipients since at
@@ -47,7 +49,11 @@ func (v *topView) look(ctx context.Context, client *admin.Client, now time.Time)
 	if err != nil {
 		return err
 	}
-	v.suspended = page.Suspensions
+	sites, err := client.Sites(ctx)
+	if err != nil {
+		return err
+	}
+	v.suspended, v.sites = page.Suspensions, slowed(sites.Sites)
 	v.update(sum, now)
 	return nil
 }
@@ -94,8 +100,32 @@ func (v *topView) sorted() []admin.QueueGroup {
 	return all
 }
 
-// topHead is how many lines stand above the destinations, with their heading.
-const topHead = 3
+// topSites is how many sites top shows.
+const topSites = 4
+
+// slowed are the sites that are left alone, slowed down or at their limit.
+func slowed(all []appliance.SiteState) []appliance.SiteState {
+	return slices.DeleteFunc(slices.Clone(all), func(s appliance.SiteState) bool {
+		return s.Suspended || siteState(&s, time.Time{}) == siteWell
+	})
+}
+
+// troubled writes what keeps mail from going: suspensions, and sites that get
+// less than they could.
+func (v *topView) troubled(b *strings.Builder, width int, now time.Time) {
+	if len(v.suspended) > 0 {
+		fmt.Fprintf(b, "suspended: %s\n", printable(suspended(v.suspended, now)))
+	}
+	t := &table{width: width, soft: []int{0}, prose: []int{3}}
+	for i := range v.sites[:min(topSites, len(v.sites))] {
+		s := &v.sites[i]
+		t.add("site "+s.Name, fmt.Sprintf("%d of %d", s.Limit, s.Connections), siteState(s, now), s.Because)
+	}
+	if more := len(v.sites) - topSites; more > 0 {
+		t.add(fmt.Sprintf("and %s, see \"waxwing queue sites\"", number(more, "site more", "sites more")))
+	}
+	_ = t.write(b) // a strings.Builder takes everything
+}
 
 // render is the view, cut to a width and a height if those are not 0.
 func (v *topView) render(width, height int, now time.Time) string {
@@ -108,12 +138,9 @@ func (v *topView) render(width, height int, now time.Time) string {
 	fmt.Fprintf(&b, "%s, %s waiting, %d active, %d held, %s; %s\n", number(c.Messages, "message", "messages"),
 		number(c.Recipients, "recipient", "recipients"), c.Active, c.Held, octets(c.Octets), rate(total))
 	fmt.Fprintf(&b, "sorted by %s; keys: w waiting, a active, r rate, o oldest, q quit\n", topOrders[v.order])
-	head := topHead
-	if len(v.suspended) > 0 {
-		head++
-		fmt.Fprintf(&b, "suspended: %s\n", printable(suspended(v.suspended, now)))
-	}
-	t := new(table)
+	v.troubled(&b, width, now)
+	head := strings.Count(b.String(), "\n") + 1 // and the heading
+	t := &table{width: width, soft: []int{0}, prose: []int{6}}
 	t.add("DESTINATION", "WAITING", "ACTIVE", "HELD", "RATE", "OLDEST", "LAST")
 	for i, g := range v.sorted() {
 		if height > 0 && i >= height-head {

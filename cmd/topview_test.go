@@ -53,7 +53,7 @@ out/c        1        3       0     2/min  1s      -
 		}
 	}
 	lines := strings.Split(v.render(40, 5, now), "\n")
-	if len(lines) != 6 || lines[2] != "DESTINATION  WAITING  ACTIVE  HELD  RATE" {
+	if len(lines) != 6 || lines[2] != "DEST…ION  WAITING  ACTIVE  HELD  RATE   " {
 		t.Errorf("%q", lines)
 	}
 	if !v.press('x') || !v.press(0) || v.press('q') || v.press(3) {
