@@ -17,8 +17,8 @@ import (
 func (p *program) tlsCommand() *cobra.Command {
 	return p.group(&cobra.Command{
 		Use:   "tls",
-		Short: "look at the certificates of the server and renew them",
-	}, p.tlsListCommand(), p.tlsRenewCommand(), p.tlsaCommand())
+		Short: "look at the certificates of the server and renew them, and at TLS with others",
+	}, p.tlsListCommand(), p.tlsRenewCommand(), p.tlsaCommand(), p.tlsReportsCommand())
 }
 
 func (p *program) tlsListCommand() *cobra.Command {

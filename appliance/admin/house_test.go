@@ -149,7 +149,17 @@ func (fakeAuth) Authenticate(context.Context, *appliance.Session, string, applia
 }
 
 // fakeRelay captures.
-type fakeRelay struct{ kept []appliance.Captured }
+type fakeRelay struct {
+	kept    []appliance.Captured
+	counted func(appliance.TLSReportFilter) (appliance.TLSReportList, error) // nil: nothing
+}
+
+func (r *fakeRelay) CollectedTLS(_ context.Context, want appliance.TLSReportFilter) (appliance.TLSReportList, error) {
+	if r.counted == nil {
+		return appliance.TLSReportList{}, appliance.ErrNoTLSReports
+	}
+	return r.counted(want)
+}
 
 func (*fakeRelay) Provision(*appliance.Context) error                       { return nil }
 func (*fakeRelay) NextHop(to appliance.Mailbox) string                      { return to.Domain }

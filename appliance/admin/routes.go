@@ -29,6 +29,7 @@ func (s *Server) api() []route {
 		{pattern: "/v1/queue/resume", method: http.MethodPost, accepts: typeJSON, handle: s.working(s.resume)},
 		{pattern: "/v1/queue/change", method: http.MethodPost, accepts: typeJSON, handle: s.working(s.change)},
 		{pattern: "/v1/tls", method: http.MethodGet, handle: s.working(s.certificates)},
+		{pattern: "/v1/tls/reports", method: http.MethodGet, handle: s.working(s.tlsReports)},
 		{pattern: "/v1/tls/renew", method: http.MethodPost, accepts: typeJSON, handle: s.working(s.renew)},
 		{pattern: "/v1/send", method: http.MethodPost, accepts: typeMessage, handle: s.send},
 		{pattern: "/v1/events", method: http.MethodGet, handle: s.events},

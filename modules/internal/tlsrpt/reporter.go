@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -43,8 +44,9 @@ type Config struct {
 	// Post hands in a message ([appliance.Context]); nil sends no mail.
 	Post func(ctx context.Context, env appliance.Envelope, h appliance.Header, body []byte) (appliance.QueueID, error)
 	// Upload is [Uploader.Upload].
-	Upload func(ctx context.Context, to *url.URL, compressed []byte) error
-	Log    *zap.Logger // nil logs nothing
+	Upload  func(ctx context.Context, to *url.URL, compressed []byte) error
+	Log     *zap.Logger           // nil logs nothing
+	Metrics prometheus.Registerer // nil counts for nobody
 }
 
 // A Reporter counts sessions and sends reports of them, as the package comment
@@ -52,6 +54,7 @@ type Config struct {
 type Reporter struct {
 	cfg    Config
 	log    *zap.Logger
+	met    *metrics
 	id     string        // of this process in the store
 	jitter time.Duration // after midnight
 
@@ -68,7 +71,7 @@ type Reporter struct {
 // New returns a Reporter that can count. [Reporter.Start] makes it send.
 func New(cfg Config) *Reporter {
 	return &Reporter{
-		cfg: cfg, log: cmp.Or(cfg.Log, zap.NewNop()), id: strings.ToLower(rand.Text()),
+		cfg: cfg, log: cmp.Or(cfg.Log, zap.NewNop()), met: newMetrics(cfg.Metrics), id: strings.ToLower(rand.Text()),
 		jitter: restTime + mathrand.N(spreadTime), days: make(map[string]tally),
 		cut: func() {}, stopme: make(chan struct{}),
 	}
@@ -87,9 +90,15 @@ func (r *Reporter) Record(domain string, p Policy, f *Failure) {
 	}
 	if !t.add(domain, p, f) {
 		r.over++
+		r.met.sessions.WithLabelValues(sessionNoRoom).Inc()
 		return
 	}
 	r.fresh = true
+	if f == nil {
+		r.met.sessions.WithLabelValues(sessionOK).Inc()
+	} else {
+		r.met.sessions.WithLabelValues(f.Type).Inc()
+	}
 }
 
 // dayOf names the UTC day of a time. RFC 8460, section 4.1: a report covers a

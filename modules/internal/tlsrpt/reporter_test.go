@@ -165,7 +165,7 @@ func TestRestart(t *testing.T) {
 		second.Record("b.test", byNone, nil)
 		third.Record("b.test", byNone, nil)
 		time.Sleep(saveEvery + time.Second)
-		all, keys, err := second.load(t.Context(), "2000-01-01")
+		all, keys, err := second.load(t.Context(), "2000-01-01", "")
 		if err != nil || len(keys) != 3 || all["b.test"][0].Summary.Successful != 3 {
 			t.Errorf("%v in %q, %v", all, keys, err)
 		}

@@ -90,7 +90,7 @@ func (r *Reporter) listDays(ctx context.Context) ([]string, error) {
 // is left. The error is nil when the day is done with.
 func (r *Reporter) sendDay(ctx context.Context, day time.Time, late bool) error {
 	name := day.Format(time.DateOnly)
-	all, keys, err := r.load(ctx, name)
+	all, keys, err := r.load(ctx, name, "")
 	if err != nil {
 		return err
 	}
@@ -109,15 +109,18 @@ func (r *Reporter) sendDay(ctx context.Context, day time.Time, late bool) error 
 	}
 }
 
-// load merges what all processes have counted. A value that is damaged costs
-// what was in it.
-func (r *Reporter) load(ctx context.Context, day string) (all tally, keys []string, err error) {
+// load merges what all processes have saved, but for the key except. A value
+// that is damaged costs what was in it.
+func (r *Reporter) load(ctx context.Context, day, except string) (all tally, keys []string, err error) {
 	infos, err := r.cfg.Values.List(ctx, dayKey(day))
 	if err != nil {
 		return nil, nil, err
 	}
 	all = make(tally)
 	for _, i := range infos {
+		if i.Key == except {
+			continue
+		}
 		b, err := r.cfg.Values.Get(ctx, i.Key)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another node is done with the day
@@ -161,6 +164,7 @@ func (r *Reporter) batch(ctx context.Context, day time.Time, all tally, domains 
 	if late {
 		if len(open) > 0 {
 			r.log.Warn("reports of TLS are given up", zap.Time("day", day), zap.Int("domains", len(open)))
+			r.met.reports.WithLabelValues(resultGivenUp).Add(float64(len(open)))
 		}
 		return len(open), r.keep(ctx, key, &state{Finished: true})
 	}
@@ -240,7 +244,10 @@ func (r *Reporter) tell(ctx context.Context, rep *report) (done bool) {
 	endpoints, err := r.endpoints(ctx, rep.Domain)
 	if err != nil {
 		r.log.Debug("no report of TLS", zap.String("domain", rep.Domain), zap.Error(err))
-		return certain(err)
+		if done = certain(err); !done {
+			r.failed(ctx)
+		}
+		return done
 	}
 	compressed, err := rep.compressed()
 	if err != nil { // cannot be: it is strings and numbers
@@ -249,6 +256,7 @@ func (r *Reporter) tell(ctx context.Context, rep *report) (done bool) {
 	}
 	for _, e := range endpoints {
 		if err = r.deliver(ctx, rep, e, compressed); err == nil {
+			r.met.reports.WithLabelValues(resultSent).Inc()
 			r.log.Info("a report of TLS was sent", zap.String("domain", rep.Domain), zap.Stringer("to", e), zap.String("report", rep.id()))
 			return true
 		}
@@ -256,7 +264,15 @@ func (r *Reporter) tell(ctx context.Context, rep *report) (done bool) {
 			r.log.Warn("a report of TLS was not taken", zap.String("domain", rep.Domain), zap.Stringer("to", e), zap.Error(err))
 		}
 	}
+	r.failed(ctx)
 	return false
+}
+
+// failed counts an attempt that was in vain, unless it is us who have ended it.
+func (r *Reporter) failed(ctx context.Context) {
+	if ctx.Err() == nil {
+		r.met.reports.WithLabelValues(resultFailed).Inc()
+	}
 }
 
 func (r *Reporter) endpoints(ctx context.Context, domain string) ([]Endpoint, error) {

@@ -57,8 +57,18 @@ func (m *MX) newReporter(ctx *appliance.Context) (*tlsrpt.Reporter, error) {
 	return tlsrpt.New(tlsrpt.Config{
 		Organization: cmp.Or(m.TLSReports.Organization, from.Domain),
 		From:         from, Instance: ctx.Addr.Name,
-		Values: ctx.Values, Resolver: m.resolver, Post: ctx.Post, Upload: up.Upload, Log: m.log,
+		Values: ctx.Values, Resolver: m.resolver, Post: ctx.Post, Upload: up.Upload, Log: m.log, Metrics: ctx.Metrics,
 	}), nil
+}
+
+var _ appliance.TLSReporter = (*MX)(nil)
+
+// CollectedTLS implements appliance.TLSReporter.
+func (m *MX) CollectedTLS(ctx context.Context, want appliance.TLSReportFilter) (appliance.TLSReportList, error) {
+	if m.reporter == nil {
+		return appliance.TLSReportList{}, appliance.ErrNoTLSReports
+	}
+	return m.reporter.Collected(ctx, want)
 }
 
 // destinationKey is the key of a *destination in the context of an attempt,
