@@ -70,9 +70,9 @@ func (p *peer) connections() int {
 	return len(p.server.clients)
 }
 
-// TestFIELD38Broken: a handshake that fails is followed by plain text, which
+// TestDefect8_BrokenSTARTTLS: a handshake that fails is followed by plain text, which
 // is counted; the next message, after a restart even, is spared it.
-func TestFIELD38Broken(t *testing.T) {
+func TestDefect8_BrokenSTARTTLS(t *testing.T) {
 	p := newPeer(t, nil)
 	for i, connections := range []int{2, 3, 4} {
 		r, warnings := p.send(t, "broken")

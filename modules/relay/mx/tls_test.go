@@ -226,7 +226,7 @@ func TestN13(t *testing.T) {
 			zone: zone{"MX a.test": "10 a.test", "A a.test": "127.0.0.1"}, want: "451 4.7.5 a.test"},
 		{name: "dane = false", cert: "self-signed", tlsa: []appliance.TLSA{other}, change: func(m *MX) { m.DANE = false }, want: delivered, tls: unverified},
 		{name: "tls none", cert: "self-signed", tlsa: []appliance.TLSA{own}, change: func(m *MX) { m.TLS = "none" }, want: delivered},
-		{name: "FIELD3.7 AD without a resolver to trust", cert: "self-signed", tlsa: []appliance.TLSA{other}, broken: errors.New("127.0.0.11 only forwards"), want: delivered, tls: unverified},
+		{name: "Defect7 AD without a resolver to trust", cert: "self-signed", tlsa: []appliance.TLSA{other}, broken: errors.New("127.0.0.11 only forwards"), want: delivered, tls: unverified},
 	} {
 		t.Run(tc.name, func(t *testing.T) { p.run(t, tc) })
 	}
@@ -340,7 +340,7 @@ func TestRequireTLS(t *testing.T) {
 	const asked, not = "550 5.7.30 mx.test", "550 5.7.30 mx.test"
 	for _, tc := range []tlsCase{
 		{name: "nobody vouches", cert: "good", zone: zone{"insecure MX a.test": ""}, want: not, text: "cannot be assured"},
-		{name: "FIELD3.7 AD without a resolver to trust", cert: "good", broken: errUnsigned, want: not, text: "cannot be assured"},
+		{name: "Defect7 AD without a resolver to trust", cert: "good", broken: errUnsigned, want: not, text: "cannot be assured"},
 		{name: "DNSSEC", cert: "good", want: asked, tls: "TLS 1.3, verified", text: "does not support REQUIRETLS"},
 		{name: "DNSSEC, self-signed", cert: "self-signed", want: mismatch},
 		{name: "DANE", cert: "self-signed", tlsa: []appliance.TLSA{record311(p.certs["self-signed"])}, want: asked, tls: verifiedDANE, text: "does not support REQUIRETLS"},
