@@ -57,7 +57,7 @@
 //
 // What cannot be delivered like this can go to another relay in the same
 // attempt, such as a smarthost whose addresses have a better name: see
-// [Fallback]. The queue does it, as it knows the number of the attempt and what
+// [fallback.Settings]. The queue does it, as it knows the number of the attempt and what
 // an answer is about.
 package mx
 
@@ -81,6 +81,7 @@ import (
 	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 	"github.com/waxwing-mail/waxwing/modules/internal/tlsrpt"
+	"github.com/waxwing-mail/waxwing/modules/relay/internal/fallback"
 )
 
 func init() {
@@ -164,7 +165,7 @@ type MX struct {
 	Warmup *Warmup `hcl:"warmup,block"`
 	// Another relay for what cannot be delivered directly: after so many
 	// attempts, or because of what was answered. Default: none.
-	Fallback *Fallback `hcl:"fallback,block"`
+	Fallback *fallback.Settings `hcl:"fallback,block"`
 	// Daily reports to domains that want to know how TLS with their mail
 	// servers went (TLSRPT, RFC 8460). Default: nothing is counted or sent.
 	TLSReports *TLSReports `hcl:"tls_reports,block"`
@@ -240,7 +241,7 @@ func (m *MX) Validate() error {
 	if err := m.Warmup.validate(); err != nil {
 		return err
 	}
-	if err := m.Fallback.validate(); err != nil {
+	if err := m.Fallback.Validate(); err != nil {
 		return err
 	}
 	if err := m.TLSReports.validate(); err != nil {

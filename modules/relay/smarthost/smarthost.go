@@ -27,6 +27,12 @@
 // that is temporary, and logged as an error: the mail waits until the
 // configuration, or the smarthost, is right again. What the smarthost says
 // about a sender, a recipient or the content is taken as it is.
+//
+// # Fallback
+//
+// What this smarthost does not deliver can go to another relay in the same
+// attempt: see [fallback.Settings]. A second server of the same provider is no
+// such case: it stands in addresses.
 package smarthost
 
 import (
@@ -44,6 +50,7 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/modules/internal/certs"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
+	"github.com/waxwing-mail/waxwing/modules/relay/internal/fallback"
 )
 
 func init() {
@@ -98,6 +105,9 @@ type Smarthost struct {
 	// How long a connection is kept open for the next message. Default 20s,
 	// at most 5m.
 	Idle time.Duration `hcl:"idle,optional"`
+	// Another relay for what the smarthost does not deliver: after so many
+	// attempts, or because of what was answered. Default: none.
+	Fallback *fallback.Settings `hcl:"fallback,block"`
 	// Whether messages go by BDAT to servers that offer CHUNKING (RFC 3030),
 	// which saves a round trip. A server that fails with it gets DATA for a day
 	// by itself; false is for one that mistakes something else
@@ -112,9 +122,9 @@ type Smarthost struct {
 
 // Interface guards.
 var (
-	_ appliance.Relay     = (*Smarthost)(nil)
-	_ appliance.Validator = (*Smarthost)(nil)
-	_ appliance.Starter   = (*Smarthost)(nil)
+	_ appliance.FallbackRelay = (*Smarthost)(nil)
+	_ appliance.Validator     = (*Smarthost)(nil)
+	_ appliance.Starter       = (*Smarthost)(nil)
 )
 
 // New returns a Smarthost with the defaults.
@@ -132,6 +142,9 @@ func (s *Smarthost) Validate() error {
 		return err
 	}
 	if err := s.validateCertificate(hosts); err != nil {
+		return err
+	}
+	if err := s.Fallback.Validate(); err != nil {
 		return err
 	}
 	for _, h := range hosts {
@@ -215,6 +228,11 @@ func (s *Smarthost) Deliver(ctx context.Context, env appliance.Envelope, msg *ap
 		s.keep(&results[i])
 	}
 	return results
+}
+
+// Instead implements appliance.FallbackRelay.
+func (s *Smarthost) Instead(attempt int, r *appliance.Result) (appliance.Ref[appliance.Relay], bool) {
+	return s.Fallback.Instead(attempt, r)
 }
 
 // keep makes a result temporary if it asks for authentication (RFC 4954,

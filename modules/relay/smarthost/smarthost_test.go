@@ -25,6 +25,7 @@ import (
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
+	"github.com/waxwing-mail/waxwing/modules/relay/internal/fallback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,6 +68,7 @@ func TestValidate(t *testing.T) {
 		"no such mode":               {func(s *Smarthost) { s.TLS = "starttls" }, "tls"},
 		"ca_file without checking":   {func(s *Smarthost) { s.TLS, s.CAFile = "required", "/ca.pem" }, "tls"},
 		"idle":                       {func(s *Smarthost) { s.Idle = time.Hour }, "idle"},
+		"a fallback for nothing":     {func(s *Smarthost) { s.Fallback = new(fallback.Settings) }, "fallback"},
 		"certificate":                {certificate, ""},
 		"certificate and login":      {func(s *Smarthost) { certificate(s); login(s) }, ""},
 		"no client_key":              {func(s *Smarthost) { s.ClientCertificate = "/c.pem" }, "client_certificate"},
