@@ -156,7 +156,7 @@ func (r *slowRelay) Deliver(_ context.Context, env appliance.Envelope, _ *applia
 
 // A road is the one pipeline of a queue.
 type road struct {
-	relay    *slowRelay
+	relay    appliance.Relay
 	pipeline *appliance.Pipeline
 }
 
@@ -167,7 +167,7 @@ func (r *road) Acquire(string) (*appliance.Pipeline, func(), bool) {
 func (r *road) AcquireRelay(string) (appliance.Relay, func(), bool) { return r.relay, func() {}, true }
 
 // queued is a queue that delivers with the relay of a test.
-func queued(t *testing.T, relay *slowRelay) appliance.Engine {
+func queued(t *testing.T, relay appliance.Relay, events appliance.EventFunc) appliance.Engine {
 	t.Helper()
 	kept := store.New()
 	if err := kept.Start(t.Context()); err != nil {
@@ -178,7 +178,7 @@ func queued(t *testing.T, relay *slowRelay) appliance.Engine {
 	settings := appliance.DefaultSettings()
 	e := queue.New(appliance.EngineContext{
 		Hostname: "mail.us.test", Store: kept, Router: r, Settings: settings.Queue,
-		Events: appliance.EventFunc(func(appliance.Event) {}), Log: zap.NewNop(),
+		Events: events, Log: zap.NewNop(),
 	})
 	r.pipeline.Open(appliance.Addr{Kind: appliance.KindPipeline, Name: "out"}, appliance.House{
 		Hostname: "mail.us.test", Spool: e, Now: time.Now, Limits: settings.Limits,
@@ -221,7 +221,7 @@ func TestWarmup(t *testing.T) {
 		relay := &slowRelay{sent: make(map[string][]time.Time), MX: provision(t, z, func(m *MX) {
 			m.Warmup = &Warmup{Begin: "2026-11-23", First: 1, DoubleEvery: 6 * day, Days: 30}
 		})}
-		e := queued(t, relay)
+		e := queued(t, relay, func(appliance.Event) {})
 		for i := range 200 {
 			queueMessage(t, e, fmt.Sprintf("u%d@%c.test", i, "ab"[i%2]))
 			queueMessage(t, e, fmt.Sprintf("u%d@c.test", i))
