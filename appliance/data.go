@@ -13,6 +13,7 @@ import (
 // line ends, and makes the message durable: nil means that it survives a
 // power cut and will be delivered or reported (RFC 5321, section 6.1). Data
 // may leave r unread when it returns an error; the listener reads the rest.
+// r may be a [Mender].
 func (p *Pipeline) Data(ctx context.Context, tx *Transaction, r io.Reader) (QueueID, error) {
 	if err := p.take(ctx, tx, r); err != nil {
 		return "", p.refused(tx, Mailbox{}, err)
@@ -39,6 +40,9 @@ func (p *Pipeline) take(ctx context.Context, tx *Transaction, r io.Reader) error
 		return err
 	}
 	if err := p.prepare(tx); err != nil {
+		return err
+	}
+	if err := p.mend(ctx, tx, r); err != nil {
 		return err
 	}
 	if err := p.rewrite(ctx, tx); err != nil {
@@ -115,6 +119,25 @@ func (p *Pipeline) prepare(tx *Transaction) error {
 	}
 	h.Prepend(received(tx, p.house.Hostname))
 	return nil
+}
+
+// A Mender is content of which whoever read it knows that it cannot leave as it
+// is, and how to mend it. Mend is called once, if the checks have let the message
+// pass as it came, before the rewrites; it may do what they may. Its error is the
+// answer to the content.
+type Mender interface {
+	io.Reader
+	Mend(ctx context.Context, tx *Transaction) error
+}
+
+func (p *Pipeline) mend(ctx context.Context, tx *Transaction, r io.Reader) error {
+	m, ok := r.(Mender)
+	if !ok {
+		return nil
+	}
+	tx.spool = p.house.Spool
+	defer func() { tx.spool = nil }()
+	return p.guard(tx.Session.Listener, func() error { return m.Mend(ctx, tx) })
 }
 
 // rewrite runs the rewrites. A recipient that several of them led to gets one

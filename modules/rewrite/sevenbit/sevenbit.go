@@ -3,11 +3,9 @@
 //
 // A next hop is known only long after a message was signed, and who changes
 // the encoding then breaks the signature. So it is done on the way in, before
-// the signers: text becomes quoted-printable (RFC 2045, section 6.7), or base64
-// if there is little ASCII in it, and what is no text becomes base64. A raw
-// UTF-8 subject, and raw names beside addresses, become encoded words (RFC
-// 2047). Everything else stays what it is, octet for octet, and whoever decodes
-// the parts finds what was in them before.
+// the signers, by package recode: text becomes quoted-printable or base64, what
+// is no text base64. A raw UTF-8 subject, and raw names beside addresses, become
+// encoded words (RFC 2047). Everything else stays what it is, octet for octet.
 //
 // A message is converted as a whole or not at all: one that would still be
 // 8-bit afterwards gains nothing. These are left alone:
@@ -19,14 +17,13 @@
 //   - 8-bit header fields that are not known to be text or addresses, and those
 //     of messages within the message;
 //   - message/global and its like, which are 8-bit by definition;
-//   - structures that could be read in two ways: boundaries that begin with one
-//     another, headers that do not end, more than 1,000 parts, or 100 levels.
+//   - what package recode refuses for its structure.
 //
 // What is left alone goes to servers with 8BITMIME as before, and is reported
 // with 5.6.3 if a server has none.
 //
-// The body is read three times at most and written once, in lines; memory is
-// bounded by the headers of the parts.
+// The body is read three times at most and written once; memory is bounded by
+// the headers of the parts.
 package sevenbit
 
 import (
@@ -36,6 +33,7 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/recode"
 )
 
 func init() {
@@ -61,9 +59,6 @@ func New() *SevenBit { return &SevenBit{} }
 // Provision implements appliance.Module.
 func (*SevenBit) Provision(*appliance.Context) error { return nil }
 
-// errLeave is why a message stays as it is.
-var errLeave = errors.New("left alone")
-
 // Modify implements appliance.Modifier.
 func (*SevenBit) Modify(ctx context.Context, tx *appliance.Transaction) error {
 	header := tx.Message.Header.Clone()
@@ -75,8 +70,11 @@ func (*SevenBit) Modify(ctx context.Context, tx *appliance.Transaction) error {
 		return err
 	}
 	if high {
-		err = convert(ctx, tx, &header)
-		if errors.Is(err, errLeave) {
+		if header.Count("MIME-Version") == 0 || header.Count("Content-Type") == 0 {
+			return nil
+		}
+		_, err := recode.Body(ctx, tx, &header, recode.HighOctets)
+		if _, left := errors.AsType[*recode.Refusal](err); left {
 			return nil
 		}
 		if err != nil {
@@ -86,25 +84,6 @@ func (*SevenBit) Modify(ctx context.Context, tx *appliance.Transaction) error {
 	tx.Message.Header = header
 	tx.Envelope.EightBit = false
 	return nil
-}
-
-// convert encodes the body, and says so in header.
-func convert(ctx context.Context, tx *appliance.Transaction, header *appliance.Header) error {
-	if header.Count("MIME-Version") == 0 || header.Count("Content-Type") == 0 {
-		return errLeave
-	}
-	body := tx.Message.Body
-	p := new(planner)
-	if err := walk(body, header, p); err != nil {
-		return err
-	}
-	if err := p.decide(); err != nil {
-		return err
-	}
-	p.entities[0].declare(header)
-	return tx.ReplaceBody(ctx, func(w io.Writer) error {
-		return walk(body, header, &writer{out: w, plan: p.entities})
-	})
 }
 
 // isHigh says whether the body has octets of more than 7 bits.

@@ -252,12 +252,12 @@ func TestLeft_H12(t *testing.T) {
 		"no end of a header":      head + "multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n--b\n\nGrüße\n--b--\n",
 		"header at the end":       head + "multipart/mixed; boundary=b\n\n--b\n\nGrüße\n--b\nContent-Type: text/plain\n",
 		"header that is none":     head + "multipart/mixed; boundary=b\n\n--b\nGrüße\n\nx\n--b--\n",
-		"H6 many parts":           head + "multipart/mixed; boundary=b\n\nx\n" + many(maxEntities+1, func(int) string { return "--b\n\nü\n" }) + "--b--\n",
-		"H6 deep": head + "multipart/mixed; boundary=b\n\n--b\n" + many(maxDepth+1, func(i int) string {
+		"H6 many parts":           head + "multipart/mixed; boundary=b\n\nx\n" + many(1001, func(int) string { return "--b\n\nü\n" }) + "--b--\n",
+		"H6 deep": head + "multipart/mixed; boundary=b\n\n--b\n" + many(101, func(i int) string {
 			return fmt.Sprintf("Content-Type: multipart/mixed; boundary=x%dx\n\n--x%dx\n", i, i)
 		}) + "\nü\n",
-		"H6 messages in messages": head + "message/rfc822\n\n" + many(maxEntities, func(int) string { return "Content-Type: message/rfc822\n\n" }) + "x: y\n\nü\n",
-		"H6 large header":         head + "multipart/mixed; boundary=b\n\n--b\n" + many(maxHeader/8, func(int) string { return "a: 4567\n" }) + "\nü\n--b--\n",
+		"H6 messages in messages": head + "message/rfc822\n\n" + many(1000, func(int) string { return "Content-Type: message/rfc822\n\n" }) + "x: y\n\nü\n",
+		"H6 large header":         head + "multipart/mixed; boundary=b\n\n--b\n" + many(64<<10/8, func(int) string { return "a: 4567\n" }) + "\nü\n--b--\n",
 	} {
 		h, b, env := through(t, lines(in))
 		if got := h + b; got != lines(in) {
@@ -399,39 +399,4 @@ func TestOctets_H12(t *testing.T) {
 	if encoded < 500 {
 		t.Errorf("only %d of the messages needed it", encoded)
 	}
-}
-
-// FuzzModify: a message comes out as it was, or as 7 bits that say the same.
-func FuzzModify(f *testing.F) {
-	f.Add(lines(mixed))
-	f.Add("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\xff\r\n--b--\r\n")
-	f.Fuzz(func(t *testing.T, in string) {
-		head, body, ok := strings.Cut(in, "\r\n\r\n")
-		h, err := appliance.ParseHeader([]byte(head + "\r\n"))
-		if !ok || err != nil || strings.ContainsAny(strings.ReplaceAll(in, "\r\n", ""), "\r\n\x00") {
-			return
-		}
-		original := h.Clone()
-		w := new(planner)
-		whole := appliance.BytesBody("\r\n" + body)
-		if walk(whole, &h, w) != nil || w.decide() != nil {
-			return
-		}
-		w.entities[0].declare(&h)
-		var out bytes.Buffer
-		if err := walk(whole, &original, &writer{out: &out, plan: w.entities}); err != nil {
-			t.Fatal(err)
-		}
-		if !isASCII(out.String()) {
-			t.Fatalf("%q has become %q", in, out.String())
-		}
-		want, err := read(strings.NewReader(in))
-		if err != nil {
-			return // the standard library reads less
-		}
-		got, err := read(io.MultiReader(bytes.NewReader(h.Bytes()), &out))
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Fatalf("%v (-want +got):\n%s", err, diff)
-		}
-	})
 }

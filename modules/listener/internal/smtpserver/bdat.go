@@ -64,7 +64,10 @@ func (s *session) bdat(ctx context.Context, arg string) {
 		s.endTransaction()
 		s.skip(c, appliance.ErrTooLarge)
 	default:
-		s.take(ctx, &chunkReader{s: s, left: c.size, last: c.last, limit: maxDiscard * limit})
+		s.take(ctx, &chunkReader{
+			s: s, left: c.size, last: c.last, limit: maxDiscard * limit,
+			check: checker{mends: s.srv.set.mends()},
+		})
 	}
 }
 
@@ -122,6 +125,11 @@ func (r *chunkReader) Read(p []byte) (n int, err error) {
 		return 0, r.check.fault
 	}
 	return n, nil
+}
+
+// Mend implements [appliance.Mender].
+func (r *chunkReader) Mend(ctx context.Context, tx *appliance.Transaction) error {
+	return r.check.mend(ctx, tx)
 }
 
 // finish ends the message: with a CRLF if the client sent none, because the

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/recode"
 )
 
 // maxText is the longest line of a message in octets, without CRLF (RFC 5321,
@@ -36,7 +37,9 @@ var (
 // What one server takes for a line end and the next does not is how messages
 // are smuggled; so nothing of the kind is passed on.
 type checker struct {
+	mends  bool             // long lines are no fault
 	fault  *appliance.Reply // the first thing found
+	long   bool             // there was a line longer than maxText, which is to be mended
 	length int              // octets of the line so far
 	cr     bool             // the last octet was a CR
 }
@@ -68,14 +71,23 @@ func (c *checker) line(b []byte, ended bool) {
 	if c.cr {
 		text--
 	}
+	c.long = c.long || text > maxText
 	switch {
 	case ended && !c.cr:
 		c.fault = errContentLF
-	case text > maxText:
+	case c.long && !c.mends:
 		c.fault = errContentLine
 	case ended:
 		c.length, c.cr = 0, false
 	}
+}
+
+// mend breaks lines that are too long.
+func (c *checker) mend(ctx context.Context, tx *appliance.Transaction) error {
+	if !c.long {
+		return nil
+	}
+	return recode.Mend(ctx, tx)
 }
 
 // end looks at the end of the content.
@@ -88,7 +100,7 @@ func (c *checker) end() {
 // A content is the reader that the pipeline is given. Read returns the fault of
 // the message as soon as there is one.
 type content interface {
-	io.Reader
+	appliance.Mender
 	// discard reads to the true end of the message, or of the chunk that has
 	// not been answered. The error is that of the connection.
 	discard() error

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+
+	"github.com/waxwing-mail/waxwing/appliance"
 )
 
 // data receives the content (RFC 5321, section 4.1.1.4).
@@ -20,7 +22,9 @@ func (s *session) data(ctx context.Context, arg string) {
 		s.refuse(errNoRcpt)
 	default:
 		writePlain(s.wire.w, 354, "Send the message, end it with CRLF.CRLF")
-		s.take(ctx, newDataReader(s.wire.r))
+		d := newDataReader(s.wire.r)
+		d.check.mends = s.srv.set.mends()
+		s.take(ctx, d)
 	}
 }
 
@@ -56,6 +60,11 @@ func (d *dataReader) Read(p []byte) (n int, err error) {
 		n += k
 	}
 	return n, nil
+}
+
+// Mend implements [appliance.Mender].
+func (d *dataReader) Mend(ctx context.Context, tx *appliance.Transaction) error {
+	return d.check.mend(ctx, tx)
 }
 
 // advance reads the next line, or the part of a long one that fits the buffer.

@@ -26,9 +26,10 @@
 // # Promises
 //
 //   - A line ends with CRLF. A message ends with CRLF.CRLF, and with nothing
-//     else. A message with a bare CR, a bare LF, a NUL or a line of more than
-//     998 octets is read to its true end and refused (550 5.6.0), so that no
-//     server behind this one can see a second message in it.
+//     else. A message with a bare CR, a bare LF or a NUL is read to its true end
+//     and refused (550 5.6.0), so that no server behind this one can see a second
+//     message in it. One with lines of more than 998 octets is mended by package
+//     recode, before it is signed, or refused likewise.
 //   - What follows a rejected BDAT is either consumed or the connection is
 //     closed: a chunk is never taken for a command.
 //   - A client that talks when it must listen (before the greeting, after

@@ -168,7 +168,8 @@ func TestS13_Unstuffing(t *testing.T) {
 	}
 }
 
-// TestLongLines: 998 octets pass, 999 do not, in either way of sending.
+// TestLongLines: 998 octets pass, 999 do not unless they are going to be mended,
+// in either way of sending.
 func TestLongLines(t *testing.T) {
 	wire := strings.Repeat("x", maxText+1) + "\r\n.\r\nQUIT\r\n"
 	for _, size := range []int{16, 998, 1000, readBuffer} {
@@ -186,6 +187,15 @@ func TestLongLines(t *testing.T) {
 	c.scan([]byte(strings.Repeat("x", maxText+1)))
 	if c.fault != errContentLine {
 		t.Errorf("999 octets: %v", c.fault)
+	}
+	c = checker{mends: true}
+	c.scan([]byte("x\r\n" + strings.Repeat("x", maxText)))
+	if c.long {
+		t.Error("998 octets are to be mended")
+	}
+	c.scan([]byte("x\r\nx\r\n"))
+	if c.fault != nil || !c.long || c.length != 0 {
+		t.Errorf("999 octets, to be mended: %v, %+v", c.fault, c)
 	}
 }
 

@@ -37,6 +37,12 @@ type Settings struct {
 	// Octets per second that the content of a message must make on average
 	// once it has taken longer than idle_timeout. Default 512B; 0 asks for none.
 	MinRate appliance.Size `hcl:"min_rate,optional"`
+	// What to do with a message that has lines of more than 998 octets, which no
+	// mail server has to take (RFC 5322, section 2.1.1) and many programs make:
+	// "mend" encodes the parts that they are in, text as quoted-printable, before
+	// the message is signed; what cannot be mended is refused. "refuse" answers
+	// 550 to all of them. Default "mend".
+	LongLines string `hcl:"long_lines,optional"`
 	// Errors on one connection, without a message accepted in between, after
 	// which it is closed: bad commands, refused recipients; a failed login
 	// counts as five. From half of it on, replies are delayed. Default 20.
@@ -56,8 +62,17 @@ func DefaultSettings(address string) Settings {
 		DataTimeout: time.Hour,
 		MinRate:     512,
 		MaxErrors:   20,
+		LongLines:   longLinesMend,
 	}
 }
+
+// The values of Settings.LongLines.
+const (
+	longLinesMend   = "mend"
+	longLinesRefuse = "refuse"
+)
+
+func (s *Settings) mends() bool { return s.LongLines == longLinesMend }
 
 // Validate checks the settings. It is pure. The error is an
 // [appliance.AttrError].
@@ -78,6 +93,8 @@ func (s *Settings) Validate() error {
 		return attr("data_timeout", fmt.Sprintf("must not be shorter than idle_timeout (%s)", s.IdleTimeout))
 	case s.MinRate < 0:
 		return attr("min_rate", `must not be negative; write "0B" to ask for none`)
+	case s.LongLines != longLinesMend && s.LongLines != longLinesRefuse:
+		return attr("long_lines", fmt.Sprintf(`%q: write "mend" or "refuse"`, s.LongLines))
 	case s.MaxErrors < 1:
 		return attr("max_errors", "must be at least 1")
 	case s.MaxConnections < 0:

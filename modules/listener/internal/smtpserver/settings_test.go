@@ -42,6 +42,7 @@ func TestValidate(t *testing.T) {
 		{"idle", func(s *Settings) { s.IdleTimeout = 0 }, "idle_timeout"},
 		{"data", func(s *Settings) { s.DataTimeout = time.Minute }, "data_timeout"},
 		{"rate", func(s *Settings) { s.MinRate = -1 }, "min_rate"},
+		{"long lines", func(s *Settings) { s.LongLines = "cut" }, "long_lines"},
 		{"errors", func(s *Settings) { s.MaxErrors = 0 }, "max_errors"},
 		{"connections", func(s *Settings) { s.MaxConnections = -1 }, "max_connections"},
 		{"connections per IP", func(s *Settings) { s.MaxConnectionsPerIP = -1 }, "max_connections_per_ip"},

@@ -1,4 +1,4 @@
-package sevenbit
+package recode
 
 import (
 	"bufio"
@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// maxLine is the longest line that is read, in octets. None that is longer
-	// than 998 gets into the house.
-	maxLine = 16 << 10
+	// maxPiece is how much of a line is looked at at once, in octets. A boundary
+	// and a line of a header are not longer.
+	maxPiece = 16 << 10
 	// maxHeader bounds the header of a part, in octets.
 	maxHeader = 64 << 10
 )
@@ -40,6 +40,7 @@ type walker struct {
 	head  []byte    // the header that the current line is in
 	where place
 	eol   []byte // the end of the last line, which a boundary would take for its own
+	part  bool   // the current line has begun in an earlier piece
 }
 
 type place int
@@ -50,7 +51,7 @@ const (
 	inLeaf
 )
 
-// walk takes v through a body. The error is errLeave if its structure is not
+// walk takes v through a body. The error is errAmbiguous if its structure is not
 // beyond doubt.
 func walk(body appliance.Body, top *appliance.Header, v visitor) error {
 	in, err := body.Open()
@@ -66,9 +67,9 @@ func walk(body appliance.Body, top *appliance.Header, v visitor) error {
 	if err := w.begin(e, top, nil); err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(in, maxLine)
+	r := bufio.NewReaderSize(in, maxPiece)
 	if first, _ := r.Peek(2); string(first) != "\r\n" {
-		return errLeave
+		return errAmbiguous
 	}
 	if err := w.between([]byte("\r\n")); err != nil {
 		return err
@@ -84,7 +85,14 @@ func (w *walker) lines(r *bufio.Reader) error {
 	for {
 		raw, err := r.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
-			return errLeave
+			if raw[len(raw)-1] == '\r' { // the LF may be next
+				raw = raw[:len(raw)-1]
+				_ = r.UnreadByte()
+			}
+			if err := w.piece(raw); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -100,12 +108,40 @@ func (w *walker) lines(r *bufio.Reader) error {
 	}
 }
 
+// piece is a piece of a line, and more of it follows.
+func (w *walker) piece(raw []byte) error {
+	if w.where == inHeader {
+		return errPlace
+	}
+	if !w.part {
+		level, _, err := w.boundary(raw)
+		if err != nil {
+			return err
+		}
+		if level >= 0 {
+			return errAmbiguous // a boundary and very much white space
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	w.part = true
+	return w.pass(raw)
+}
+
+// flush hands on the end of the last line, which was no boundary's.
+func (w *walker) flush() error {
+	err := w.pass(w.eol)
+	w.eol = w.eol[:0]
+	return err
+}
+
 // finish is the end of the body. What is not closed ends with it.
 func (w *walker) finish() error {
 	if w.where == inHeader {
-		return errLeave
+		return errAmbiguous
 	}
-	if err := w.pass(w.eol); err != nil {
+	if err := w.flush(); err != nil {
 		return err
 	}
 	return w.leave()
@@ -113,6 +149,10 @@ func (w *walker) finish() error {
 
 func (w *walker) line(raw []byte) error {
 	text := bytes.TrimSuffix(raw, []byte("\r\n"))
+	if w.part {
+		w.part = false
+		return w.text(text, raw[len(text):])
+	}
 	level, last, err := w.boundary(text)
 	if err != nil {
 		return err
@@ -123,10 +163,15 @@ func (w *walker) line(raw []byte) error {
 	if w.where == inHeader {
 		return w.header(raw)
 	}
-	if err := w.pass(w.eol); err != nil {
+	if err := w.flush(); err != nil {
 		return err
 	}
-	w.eol = append(w.eol[:0], raw[len(text):]...)
+	return w.text(text, raw[len(text):])
+}
+
+// text is a line that is neither a header nor a boundary, or the rest of one.
+func (w *walker) text(text, eol []byte) error {
+	w.eol = append(w.eol[:0], eol...)
 	return w.pass(text)
 }
 
@@ -163,7 +208,7 @@ func (w *walker) boundary(text []byte) (level int, last bool, err error) {
 		}
 	}
 	if similar {
-		return -1, false, errLeave
+		return -1, false, errAmbiguous
 	}
 	return -1, false, nil
 }
@@ -171,7 +216,7 @@ func (w *walker) boundary(text []byte) (level int, last bool, err error) {
 // cross ends whatever is open within a multipart, and begins its next part.
 func (w *walker) cross(level int, last bool, raw []byte) error {
 	if w.where == inHeader {
-		return errLeave
+		return errAmbiguous
 	}
 	if err := w.leave(); err != nil {
 		return err
@@ -203,14 +248,14 @@ func (w *walker) leave() error {
 func (w *walker) header(raw []byte) error {
 	w.head = append(w.head, raw...)
 	if len(w.head) > maxHeader {
-		return errLeave
+		return errTooMuch
 	}
 	if string(raw) != "\r\n" {
 		return nil
 	}
 	h, err := appliance.ParseHeader(w.head[:len(w.head)-2])
 	if err != nil || h.Len()+2 != len(w.head) {
-		return errLeave
+		return errAmbiguous
 	}
 	digest := len(w.open) > 0 && w.open[len(w.open)-1].digest
 	e, err := newEntity(&h, digest)
@@ -226,7 +271,7 @@ func (w *walker) header(raw []byte) error {
 // enter goes into an entity after its header.
 func (w *walker) enter(e *entity) error {
 	if len(w.open) >= maxDepth {
-		return errLeave
+		return errTooMuch
 	}
 	switch e.kind {
 	case isMultipart:

@@ -1,4 +1,4 @@
-package sevenbit
+package recode
 
 import (
 	"encoding/base64"
@@ -21,14 +21,12 @@ func (w *writer) begin(e *entity, h *appliance.Header, raw []byte) error {
 	if w.n == len(w.plan) {
 		return io.ErrUnexpectedEOF // the body has changed
 	}
-	e.encode = w.plan[w.n].encode
+	e.encode, e.wrap = w.plan[w.n].encode, w.plan[w.n].wrap
 	w.n++
-	switch e.encode {
-	case "quoted-printable":
-		w.encoder = quotedprintable.NewWriter(w.out)
-	case "base64":
-		lines := &wrapped{out: w.out}
-		w.encoder = &closers{base64.NewEncoder(base64.StdEncoding, lines), lines}
+	w.encoder = e.writer(w.out)
+	if w.encoder != nil && raw != nil { // a part, with boundaries around it
+		dashes := &undashed{out: w.out, start: true}
+		w.encoder = &closers{e.writer(dashes), dashes}
 	}
 	if raw == nil {
 		return nil
@@ -38,6 +36,22 @@ func (w *writer) begin(e *entity, h *appliance.Header, raw []byte) error {
 		return err
 	}
 	return w.between([]byte("\r\n"))
+}
+
+// writer is what the content of a leaf goes through, or nil.
+func (e *entity) writer(out io.Writer) io.WriteCloser {
+	lines := &wrapped{out: out}
+	switch {
+	case e.encode == "quoted-printable":
+		return quotedprintable.NewWriter(out)
+	case e.encode == "base64":
+		return &closers{base64.NewEncoder(base64.StdEncoding, lines), lines}
+	case e.wrap == "quoted-printable":
+		return &softened{out: out}
+	case e.wrap == "base64":
+		return &closers{&stripped{out: lines}, lines}
+	}
+	return nil
 }
 
 func (w *writer) content(_ *entity, b []byte) error {
