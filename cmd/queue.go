@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,22 +51,48 @@ func (f *filterFlags) add(c *cobra.Command) {
 // selection is what the flags and the ids among the arguments say.
 func (f *filterFlags) selection(c *cobra.Command, args []string) (admin.Filter, error) {
 	s := f.filter
+	if err := notEmpty(c, args); err != nil {
+		return s, err
+	}
 	for _, id := range append(f.ids, args...) {
-		s.IDs = append(s.IDs, appliance.QueueID(id))
+		s.IDs = append(s.IDs, queueID(id))
 	}
 	if c.Flags().Changed("held") {
 		s.Held = &f.held
 	}
-	s.Class = appliance.Class(f.class)
-	if f.domain == "" {
-		return s, nil
-	}
-	if s.Recipient != "" {
+	s.Class = appliance.Class(strings.ToLower(f.class))
+	switch {
+	case f.domain == "":
+	case s.Recipient != "":
 		return s, usagef("--domain and --recipient both say who gets the mail: write one of them")
+	case strings.Contains(f.domain[1:], "@"):
+		return s, usagef("--domain is %q; write a domain, or the mailbox as --recipient", f.domain)
+	default:
+		s.Recipient = "@" + strings.TrimPrefix(f.domain, "@")
 	}
-	s.Recipient = "@" + f.domain
 	return s, nil
 }
+
+// notEmpty refuses what is written and says nothing: a variable of a script
+// that is empty must not select the whole queue.
+func notEmpty(c *cobra.Command, args []string) error {
+	if slices.Contains(args, "") {
+		return usagef("%s: an ID is empty", c.CommandPath())
+	}
+	for _, name := range selecting {
+		f := c.Flags().Lookup(name)
+		if text := f.Value.String(); f.Changed && (text == "" || text == "[]") {
+			return usagef("%s: --%s is empty", c.CommandPath(), name)
+		}
+	}
+	return nil
+}
+
+// selecting are the flags of which an empty one would select everything.
+var selecting = []string{"id", "sender", "recipient", "domain", "destination", "older", "class"}
+
+// queueID is an id as a person may have typed it: ids are in lower case.
+func queueID(text string) appliance.QueueID { return appliance.QueueID(strings.ToLower(text)) }
 
 func (p *program) queueListCommand() *cobra.Command {
 	var f filterFlags
@@ -76,6 +104,9 @@ func (p *program) queueListCommand() *cobra.Command {
 			want, err := f.selection(c, args)
 			if err != nil {
 				return err
+			}
+			if c.Flags().Changed("limit") && f.filter.Limit < 1 {
+				return usagef("--limit must be at least 1")
 			}
 			client, err := p.client()
 			if err != nil {

@@ -24,6 +24,7 @@ func (p *program) changeCommand(q queueChange) *cobra.Command {
 		Use:   q.name + " [ID…]",
 		Short: q.short,
 		Long: "queue " + q.name + ": " + q.short + ". IDs and flags select; all that are given must match. " +
+			"What they select are deliveries: the recipients of a message at one destination stay together, also where --recipient names one of them. " +
 			"A delivery that is being attempted at this moment is left alone.",
 		RunE: func(c *cobra.Command, args []string) error {
 			filter, err := f.selection(c, args)
@@ -67,6 +68,9 @@ func (p *program) change(ctx context.Context, want admin.ChangeRequest, show boo
 	}
 	fmt.Fprintf(p.out, "%s: %s\n", want.Change, number(done.Deliveries, "delivery", "deliveries"))
 	if done.Deliveries == 0 && !want.Filter.IsZero() {
+		if want.Change == "retry" {
+			return errors.New("nothing in the queue matches that this would change: it is being attempted at this moment, or held, and then \"queue release\" lets it go on")
+		}
 		return errors.New("nothing in the queue matches that this would change, or it is being attempted at this moment")
 	}
 	return nil

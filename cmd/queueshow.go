@@ -24,7 +24,7 @@ func (p *program) queueShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := client.Queued(c.Context(), appliance.QueueID(args[0]))
+			m, err := client.Queued(c.Context(), queueID(args[0]))
 			if err != nil {
 				return err
 			}

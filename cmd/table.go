@@ -25,7 +25,8 @@ func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
 const (
 	columnGap  = 2
-	leastWidth = 8 // of a column that is shortened
+	leastWidth = 8  // of a column that is shortened
+	leastProse = 16 // of prose, while what else is shortened need not be
 )
 
 // write aligns the columns with two spaces between them.
@@ -51,7 +52,7 @@ func (t *table) write(w io.Writer) error {
 }
 
 // widths is how wide each column is. What is too wide for a line is taken from
-// the widest of the soft columns.
+// prose first, then from the widest.
 func (t *table) widths() []int {
 	var widths []int
 	for _, row := range t.rows {
@@ -73,18 +74,28 @@ func (t *table) widths() []int {
 		over += w
 	}
 	for ; over > 0; over-- {
-		widest := -1
-		for _, i := range slices.Concat(t.soft, t.prose) {
-			if i < len(widths) && widths[i] > leastWidth && (widest < 0 || widths[i] > widths[widest]) {
-				widest = i
-			}
+		i := widestOf(widths, t.prose, leastProse)
+		if i < 0 {
+			i = widestOf(widths, slices.Concat(t.soft, t.prose), leastWidth)
 		}
-		if widest < 0 {
+		if i < 0 {
 			break
 		}
-		widths[widest]--
+		widths[i]--
 	}
 	return widths
+}
+
+// widestOf is the widest of some columns that has more than the least width,
+// or -1.
+func widestOf(widths, columns []int, least int) int {
+	widest := -1
+	for _, i := range columns {
+		if i < len(widths) && widths[i] > least && (widest < 0 || widths[i] > widths[widest]) {
+			widest = i
+		}
+	}
+	return widest
 }
 
 // short is a cell of a column in so many characters.

@@ -125,12 +125,12 @@ func troubledSites() []appliance.SiteState {
 // TestSitesWidth: the same of sites, with the word for each.
 func TestSitesWidth(t *testing.T) {
 	page := admin.SitePage{Sites: troubledSites()}
-	want := `SITE                  ACTIVE    RATE    STATE              BECAUSE
-internet/google       1 of 1    100/1m  slowed, pause 30s  421 4.7.28 Our syste…
-internet/m…ample.org  0 of 1    -       left alone 4m59s   451 4.4.1 no connect…
-internet/w…l.example  2 of 4    -       well
-provider/s…ample.net  20 of 20  -       at its limit
-internet/w…s.example  0 of 1    -       suspended
+	want := `SITE                       ACTIVE    RATE    STATE              BECAUSE
+internet/google            1 of 1    100/1m  slowed, pause 30s  421 4.7.28 Our …
+internet/mx.….example.org  0 of 1    -       left alone 4m59s   451 4.4.1 no co…
+internet/well.example      2 of 4    -       well
+provider/smtp.example.net  20 of 20  -       at its limit
+internet/waits.example     0 of 1    -       suspended
 `
 	if diff := cmp.Diff(want, text(t, sitesTable(page, 80, noon))); diff != "" {
 		t.Error(diff)
@@ -147,9 +147,9 @@ func TestTopSites(t *testing.T) {
 	v.sites = slowed(troubledSites())
 	want := `0 messages, 0 recipients waiting, 0 active, 0 held, 0B; 0/min
 sorted by what waits; keys: w waiting, a active, r rate, o oldest, q quit
-site internet/google      1 of 20   slowed, pause 30s  421 4.7.28 Our system ha…
-site interne…example.org  1 of 20   left alone 4m59s   451 4.4.1 no connection
-site provide…example.net  20 of 20  at its limit
+site internet/google               1 of 20   slowed, pause 30s  421 4.7.28 Our …
+site internet/mx…ment.example.org  1 of 20   left alone 4m59s   451 4.4.1 no co…
+site provider/smtp.example.net     20 of 20  at its limit
 DESTINATION  WAITING  ACTIVE  HELD  RATE  OLDEST  LAST
 `
 	if diff := cmp.Diff(want, v.render(80, 0, noon)); diff != "" {

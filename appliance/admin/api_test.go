@@ -176,7 +176,7 @@ func second[T any](_ T, err error) error { return err }
 
 func TestQueueRefusesFilters(t *testing.T) {
 	h := open(t, "unix")
-	for _, q := range []string{"?limit=0", "?limit=x", "?limit=10001", "?held=maybe", "?sendr=x", "?older=long", "?class=bad", "/summary?by=colour", "/summary?sendr=x"} {
+	for _, q := range []string{"?limit=0", "?limit=x", "?limit=10001", "?held=maybe", "?sendr=x", "?older=long", "?class=bad", "?sender=", "?id=a&id=", "/summary?by=colour", "/summary?sendr=x"} {
 		if got := h.request(t, raw("GET /v1/queue"+q, "", "")); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 			t.Errorf("%s: %.200s", q, got)
 		}

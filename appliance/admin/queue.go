@@ -76,6 +76,9 @@ func filterOf(q url.Values) (Filter, error) {
 		if !slices.Contains(filterNames, name) {
 			return f, badRequest("there is no filter %q; use %s", name, strings.Join(filterNames, ", "))
 		}
+		if slices.Contains(q[name], "") {
+			return f, badRequest("%s is empty: leave it out to select by something else", name)
+		}
 	}
 	for _, id := range q["id"] {
 		f.IDs = append(f.IDs, appliance.QueueID(id))
@@ -117,30 +120,6 @@ func (f Filter) query() url.Values {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
 	return q
-}
-
-func checkFilter(f Filter) error {
-	if len(f.IDs) > maxIDs {
-		return badRequest("%d ids; at most %d can be named at a time", len(f.IDs), maxIDs)
-	}
-	if f.Class != "" && !f.Class.IsValid() {
-		return badRequest("there is no class %q; the classes are %s", f.Class, classNames())
-	}
-	if f.Older == "" {
-		return nil
-	}
-	if _, err := appliance.ParseDuration(f.Older); err != nil {
-		return badRequest("older is %v", err)
-	}
-	return nil
-}
-
-func classNames() string {
-	var all []string
-	for _, c := range appliance.Classes() {
-		all = append(all, string(c))
-	}
-	return strings.Join(all, ", ")
 }
 
 func (s *Server) change(w http.ResponseWriter, r *http.Request) error {

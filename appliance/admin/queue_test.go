@@ -1,6 +1,8 @@
 package admin_test
 
 import (
+	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -167,6 +169,35 @@ func TestDryRun(t *testing.T) {
 	}
 	if len(h.engine.changed) > 0 {
 		t.Errorf("changed: %+v", h.engine.changed)
+	}
+}
+
+// TestFilterRefused: a filter that can select nothing, or by a slip everything,
+// is refused, by the listing and by a change alike.
+func TestFilterRefused(t *testing.T) {
+	h := open(t, "unix")
+	for _, f := range []admin.Filter{
+		{Sender: "nonsense"}, {Sender: "@"}, {Recipient: "<>"}, {Recipient: "a b@example.org"}, {Recipient: "@exa mple"},
+		{Destination: "internet"}, {Class: "Nonsense"}, {Older: "soon"}, {Older: "-1h"}, {Older: "0"}, {Older: "0s"},
+	} {
+		_, err := h.client.Queue(t.Context(), f)
+		_, changed := h.client.Change(t.Context(), admin.ChangeRequest{Change: "drop", Filter: f})
+		for _, err := range []error{err, changed} {
+			if e, ok := errors.AsType[*admin.Error](err); !ok || e.Status != http.StatusBadRequest {
+				t.Errorf("%+v: %v", f, err)
+			}
+		}
+	}
+	if len(h.engine.changed) > 0 {
+		t.Errorf("changed: %+v", h.engine.changed)
+	}
+	for _, f := range []admin.Filter{
+		{Sender: "<>"}, {Sender: "<a@example.org>"}, {Recipient: "@münchen.example"}, {Recipient: `"john doe"@example.org`},
+		{Recipient: "GRÖẞE@example.org"}, {Recipient: "Postmaster"}, {Destination: "out/127.0.0.1:25"}, {Older: "1s"},
+	} {
+		if _, err := h.client.Queue(t.Context(), f); err != nil {
+			t.Errorf("%+v: %v", f, err)
+		}
 	}
 }
 
