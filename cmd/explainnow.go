@@ -42,7 +42,10 @@ func (p *program) explainNow(ctx context.Context, x *appliance.Explanation) []ex
 			all = append(all, now(suspensionWords(s)))
 		}
 	}
-	return append(all, now(siteWords(x, sites.Sites)))
+	if text, known := siteWords(x, sites.Sites); known || len(all) == 0 {
+		all = append(all, now(text))
+	}
+	return all
 }
 
 // concerns says whether a suspension of this name is one of the destination.
@@ -66,23 +69,25 @@ func suspensionWords(s appliance.Suspension) string {
 	return text
 }
 
-// siteWords says how the site of a message does. The queue forgets a site
-// that nothing waits for.
-func siteWords(x *appliance.Explanation, all []appliance.SiteState) string {
+// siteWords says how the site of a message does. The queue knows those that it
+// has something to deliver to.
+func siteWords(x *appliance.Explanation, all []appliance.SiteState) (text string, known bool) {
 	i := slices.IndexFunc(all, func(s appliance.SiteState) bool { return s.Name == x.Site || s.Name == x.Destination })
 	if i < 0 {
-		return "nothing waits there, and nothing is known against it"
+		return "nothing is being delivered there, and nothing is known against it", false
 	}
 	s := all[i]
-	text := fmt.Sprintf("%s gets %d of %s at a time, %d under way", s.Name, s.Limit, number(s.Connections, "delivery", "deliveries"), s.InFlight)
+	text = fmt.Sprintf("%s gets %d of %s at a time, %d under way", s.Name, s.Limit, number(s.Connections, "delivery", "deliveries"), s.InFlight)
 	if s.Rate != "" {
 		text += ", " + s.Rate
 	}
-	if state := siteState(&s, time.Now()); state != siteWell {
+	if state := siteState(&s, time.Now()); !s.Suspended && !s.Down.IsZero() {
+		text += "; left alone until " + clock(s.Down)
+	} else if state != siteWell {
 		text += "; " + state
 	}
 	if s.Because != "" {
 		text += ", because: " + s.Because
 	}
-	return text
+	return text, true
 }

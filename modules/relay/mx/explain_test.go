@@ -34,7 +34,7 @@ func TestExplain(t *testing.T) {
 		t.Error(diff)
 	}
 	want := append(head,
-		"site: mx1.test,mx2.test: the limits of the queue, and none besides [provider]",
+		"site: mx1.test,mx2.test: the limits of the queue, and none besides [provider.0]",
 		"MTA-STS: the domain has no policy [mta_sts]",
 		"server: mx1.test, port 25: 192.0.2.1, 192.0.2.2 []",
 		"DANE: mx1.test: nothing counts: the resolver says nothing about DNSSEC [dane]",
@@ -182,7 +182,7 @@ func TestExplainSite(t *testing.T) {
 		change func(*MX)
 		want   string
 	}{
-		{"5 a.google.com, 9 b.google.com", nil, "provider google: at most 5 deliveries at a time, 50 messages over one connection [provider]"},
+		{"5 a.google.com, 9 b.google.com", nil, "provider google: at most 5 deliveries at a time, 50 messages over one connection [provider.0]"},
 		{"5 a.google.com", mine, "provider google: at most 5 deliveries at a time, 100/1m messages, 50 messages over one connection [provider.2]"},
 		{"5 a.google.com, 9 mx.test", mine, "a.google.com,mx.test: at most 3 deliveries at a time [provider.1]"},
 		{"SERVFAIL", nil, "cannot be looked up: "},

@@ -170,13 +170,10 @@ func (m *MX) demandAttr(d *destination, h host, want demand) string {
 
 func domainAttr(o override) string { return fmt.Sprintf("domain.%d", o.number) }
 
-// providerAttr is the block of a provider; that of none is a provider that
-// comes with Waxwing.
+// providerAttr is the block of a provider. Those that come with Waxwing, and
+// everybody else, may have none: then it is "provider.0", which no file has.
 func (m *MX) providerAttr(p *Provider) string {
 	i := slices.IndexFunc(m.Providers, func(b Provider) bool { return strings.EqualFold(b.Label, p.Label) })
-	if i < 0 {
-		return "provider"
-	}
 	return fmt.Sprintf("provider.%d", i+1)
 }
 
