@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -100,7 +101,7 @@ func (p *program) preview(ctx context.Context, client *admin.Client, want admin.
 					continue // it is left alone
 				}
 				waiting, _ := progress(d)
-				t.add("  "+string(m.ID), clock(m.Received), m.From.Path(), d.State, waiting)
+				t.add("  "+string(m.ID), age(time.Now(), m.Received), m.From.Path(), d.State, waiting)
 			}
 		}
 		if page.More {

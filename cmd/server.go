@@ -167,6 +167,9 @@ func settingSteps(old, next *appliance.Settings) (steps []appliance.Step, notes 
 			notes = append(notes, name+" takes effect when the server is restarted")
 			continue
 		}
+		if name == "hostname" { // the queue keeps the one it was started with
+			notes = append(notes, "the reports that senders get have the old hostname until the server is restarted")
+		}
 		steps = append(steps, appliance.Step{Action: appliance.ActionChange, Addr: name, Type: "setting"})
 	}
 	return steps, notes
