@@ -51,6 +51,18 @@ func TestSendNullReversePath(t *testing.T) {
 	}
 }
 
+// TestSendLongLine: a line that is too long is mended, as when it comes by SMTP.
+func TestSendLongLine(t *testing.T) {
+	h := open(t, "unix")
+	if _, err := h.client.Send(t.Context(), submission, strings.NewReader(letter+strings.Repeat("x", 2000)+"\n")); err != nil {
+		t.Fatal(err)
+	}
+	body, header := h.engine.bodies[0], h.engine.accepted[0].Header
+	if header.Get("Content-Transfer-Encoding") != "quoted-printable" || strings.ReplaceAll(body, "=\r\n", "") != "\r\nHello\r\n"+strings.Repeat("x", 2000)+"\r\n" {
+		t.Errorf("%s%s", header.Bytes(), body)
+	}
+}
+
 func TestSendRefused(t *testing.T) {
 	h := open(t, "unix")
 	many := strings.Repeat("x", 999) + "\n"
@@ -67,7 +79,7 @@ func TestSendRefused(t *testing.T) {
 		"two From":                {submission, "From: a@example.com\nFrom: b@example.com\n\n", http.StatusUnprocessableEntity, "550 5.6.0"},
 		"bare CR":                 {submission, letter + "a\rb\n", http.StatusUnprocessableEntity, "550 5.6.0"},
 		"NUL":                     {submission, letter + "a\x00b\n", http.StatusUnprocessableEntity, "550 5.6.0"},
-		"long line":               {submission, letter + many, http.StatusUnprocessableEntity, "550 5.6.0"},
+		"long header line":        {submission, "Subject: " + many + letter, http.StatusUnprocessableEntity, "550 5.6.0"},
 		"CRLF makes it too large": {submission, letter + strings.Repeat("\n", 40<<10), http.StatusRequestEntityTooLarge, "552 5.3.4"},
 	} {
 		t.Run(name, func(t *testing.T) {
