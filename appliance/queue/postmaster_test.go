@@ -17,7 +17,7 @@ func TestPostmasterUnreachable_N17(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				const messages, limit = 1000, 10
+				const messages, limit = 300, 10
 				h := rationed(t, limit).start()
 				h.relay.answer("example.com", refusal)
 				h.relay.answer("example.net", refusal)
