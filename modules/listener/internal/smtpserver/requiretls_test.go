@@ -121,3 +121,30 @@ lacks: REQUIRETLS`); err != nil {
 		t.Error(err)
 	}
 }
+
+// TestRequireTLSChunks: whatever ends a chunked message before its last chunk,
+// REQUIRETLS ends with it, and a chunk is never taken for MAIL.
+func TestRequireTLSChunks(t *testing.T) {
+	const begin = "C: MAIL FROM:<a@sender.example> REQUIRETLS\nC: RCPT TO:<b@local.test>\n"
+	const plain = `C: MAIL FROM:<a@sender.example>
+C: RCPT TO:<b@local.test>
+C> BDAT 6 LAST\r\n\r\nab\r\n
+S: 250 <<.*
+S: 250 <<.*
+S: 250 <<.*
+accepted: 1`
+	for name, script := range map[string]string{
+		"RSET":            begin + "C> BDAT 2\\r\\nabRSET\\r\\n\nS: 250 <<.*\nS: 250 <<.*\nS: 250 2.0.0 Chunk OK\nS: 250 2.0.0 OK\n",
+		"EHLO":            begin + "C> BDAT 2\\r\\nabEHLO client.example\\r\\n\nS: 250 <<.*\nS: 250 <<.*\nS: 250 2.0.0 Chunk OK\nS: 250 <<.*\nhas: REQUIRETLS\n",
+		"a faulty chunk":  begin + "C> BDAT 3 LAST\\r\\na\\nb\nS: 250 <<.*\nS: 250 <<.*\nS: 550 5.6.0 <<.*\n",
+		"MAIL in a chunk": "C> BDAT 44\\r\\nMAIL FROM:<a@sender.example> REQUIRETLS\\r\\nxxx\nS: 503 5.5.1 <<.*\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, implicit, trusting, relaying(true), func(o *options) { o.role.Submission = false })
+			r.talk(t, "S: 220 <<.*\nC: EHLO client.example\nS: 250 <<.*\n"+script+plain)
+			if all := r.Spool.Messages(); len(all) != 1 || all[0].Envelope.RequireTLS {
+				t.Errorf("%d messages", len(all))
+			}
+		})
+	}
+}
