@@ -260,6 +260,28 @@ func TestLadderEnds(t *testing.T) {
 	}
 }
 
+// TestLadderOtherExchanger: who refuses an address of ours is not asked from it
+// at another exchanger; one that takes it is asked at the first exchanger.
+func TestLadderOtherExchanger(t *testing.T) {
+	answer := from9("RCPT", "450 4.7.1 Client host blocked using zen.spamhaus.org")
+	first := listenPicky(t, "127.0.0.2:0", answer)
+	second := listenPicky(t, fmt.Sprintf("127.0.0.3:%d", first.port), answer)
+	z := zone{"MX a.test": "10 mx1.test, 20 mx2.test", "A mx1.test": "127.0.0.2", "A mx2.test": "127.0.0.3"}
+	m := provision(t, z, func(m *MX) {
+		loopback(first.port)(m)
+		m.SendFrom = []SendFrom{{Address: "127.0.0.9"}, {Address: "127.0.0.10"}}
+	})
+	if got := summary(m.Deliver(t.Context(), envelope("u@a.test"), msg)); got != "250 2.0.0 mx1.test" {
+		t.Error(got)
+	}
+	if diff := gocmp.Diff("127.0.0.9 MAIL FROM, 127.0.0.9 RCPT TO, "+whole10, first.heard()); diff != "" {
+		t.Error(diff)
+	}
+	if got := second.heard(); got != "" {
+		t.Errorf("the second exchanger heard %s", got)
+	}
+}
+
 // TestLadderTold: whoever looks at an attempt sees from where it was made, and
 // why it was made again from somewhere else.
 func TestLadderTold(t *testing.T) {
