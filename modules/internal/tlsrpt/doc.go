@@ -6,13 +6,14 @@
 // gets a report for each UTC day on which mail went there. A [Reporter] is one
 // sender of reports:
 //
-//	Record   counts a session, in memory, under the domain of the recipient
-//	         and the policy that was applied
-//	save     writes what was counted to the store, every ten minutes and at
-//	         the end: what a crash costs is less than that
-//	send     half an hour to four hours after midnight UTC, and every hour
-//	         until it is done, for 24 hours: looks for the record of each
-//	         domain, and posts or mails the report
+//	Record     counts a session, in memory, under the domain of the recipient
+//	           and the policy that was applied
+//	save       writes what was counted to the store, every ten minutes and at
+//	           the end: what a crash costs is less than that
+//	send       half an hour to four hours after midnight UTC, and every hour
+//	           until it is done, for 24 hours: looks for the record of each
+//	           domain, and posts or mails the report
+//	Collected  says what was counted and is not sent yet, and where it would go
 //
 // # What survives
 //
