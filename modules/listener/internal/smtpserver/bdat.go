@@ -132,6 +132,9 @@ func (r *chunkReader) Mend(ctx context.Context, tx *appliance.Transaction) error
 	return r.check.mend(ctx, tx)
 }
 
+// checked implements content.
+func (r *chunkReader) checked() *checker { return &r.check }
+
 // finish ends the message: with a CRLF if the client sent none, because the
 // next hop may be given the message with DATA, where that would be added.
 func (r *chunkReader) finish(p []byte) (n int, err error) {

@@ -104,6 +104,8 @@ type content interface {
 	// discard reads to the true end of the message, or of the chunk that has
 	// not been answered. The error is that of the connection.
 	discard() error
+	// checked is what is known of the octets that were read.
+	checked() *checker
 }
 
 // take hands the content to the pipeline and answers for it.
@@ -119,6 +121,10 @@ func (s *session) take(ctx context.Context, c content) {
 	if err == nil {
 		s.errors, s.junk = 0, 0
 		s.taken++
+		if c.checked().long {
+			s.srv.metrics.mended.Inc()
+			s.log.Debug("lines of more than 998 octets were mended", zap.String("id", string(id)))
+		}
 		s.say(250, 0, 0, "queued as "+string(id))
 		return
 	}

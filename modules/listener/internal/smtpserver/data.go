@@ -67,6 +67,9 @@ func (d *dataReader) Mend(ctx context.Context, tx *appliance.Transaction) error 
 	return d.check.mend(ctx, tx)
 }
 
+// checked implements content.
+func (d *dataReader) checked() *checker { return &d.check }
+
 // advance reads the next line, or the part of a long one that fits the buffer.
 // Every error sticks: a reader that looks ahead may forget the first it sees.
 func (d *dataReader) advance() error {

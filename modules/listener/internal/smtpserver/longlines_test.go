@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 )
@@ -67,6 +69,9 @@ func TestLongLinesMended_H12(t *testing.T) {
 		all := r.Spool.Messages()
 		if len(all) != 1 {
 			t.Fatalf("chunks %t: %d messages", chunks, len(all))
+		}
+		if n := testutil.ToFloat64(r.srv.metrics.mended); n != 1 {
+			t.Errorf("chunks %t: %v mended messages are counted", chunks, n)
 		}
 		if w.inspected != "\r\n"+long {
 			t.Errorf("chunks %t: the check has seen %.100q", chunks, w.inspected)
