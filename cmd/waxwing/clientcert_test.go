@@ -119,7 +119,7 @@ relay "smarthost" "out" {
 
 	renew("stranger", stranger, strangerKey)
 	send("by a stranger")
-	until(t, 30*time.Second, "the message waits", func() bool { return strings.Contains(p.run("queue", "list"), "someone@example.net") })
+	until(t, 30*time.Second, "the message waits", func() bool { return strings.Contains(p.run("queue", "list", "--wide"), "someone@example.net") })
 	until(t, 30*time.Second, "Postfix has refused the stranger", func() bool { return p.log.Count(`"msg":"deferred"`) > 0 })
 	if n := len(postfix.stored(t)); n != 2 {
 		t.Errorf("Postfix has %d messages, 2 wanted", n)
