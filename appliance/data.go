@@ -215,6 +215,7 @@ func (p *Pipeline) accepted(tx *Transaction, draft Draft, deliveries []Delivery)
 		Envelope:   tx.Envelope.For(),
 		Header:     tx.Message.Header,
 		Draft:      draft,
+		Size:       tx.Message.Size(),
 		Deliveries: deliveries,
 	}
 	for _, d := range deliveries {

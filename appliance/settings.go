@@ -113,6 +113,9 @@ type QueueSettings struct {
 	// Deliveries at a time to one site: the servers that one or more domains
 	// share. A relay may know better for some of them. Default 20.
 	DestinationConcurrency int `hcl:"destination_concurrency,optional"`
+	// Deliveries in a time, over all destinations, as "20/s" or "10000/day".
+	// What is more waits, without an attempt. Default: no limit.
+	Rate Rate `hcl:"rate,optional"`
 	// A file of rules by which replies of other servers are told apart, as
 	// "/etc/waxwing/classes.txt". Default: those that come with Waxwing.
 	Classes ClassRules `hcl:"classes,optional"`

@@ -75,6 +75,7 @@ type Accepted struct {
 	Envelope   Envelope // its Recipients are those of Deliveries, in order
 	Header     Header
 	Draft      Draft // the body
+	Size       int64 // of header and body in octets, 0 if not known: a hint for whose turn it is
 	Deliveries []Delivery
 }
 

@@ -1,22 +1,19 @@
 package queue
 
-import (
-	"container/heap"
-	"time"
-)
+import "container/heap"
 
-// A waiter waits for a time: a destination for its mail to become due, a site
-// for its next delivery. slot is where it keeps its place, -1 if it waits for
-// nothing.
-type waiter interface {
-	when() time.Time
+// A waiter waits in an agenda: a destination for its mail to become due, a
+// site for its pace, a turn for those before it. slot is where it keeps its
+// place there, -1 if it has none.
+type waiter[W any] interface {
+	before(other W) bool
 	slot() *int
 }
 
-// An agenda is a heap of those that wait, the first in time on top.
-type agenda[W waiter] struct{ list waiters[W] }
+// An agenda is a heap of those that wait, the first of them on top.
+type agenda[W waiter[W]] struct{ list waiters[W] }
 
-// put places w by its time.
+// put places w, or places it anew if what it waits for has changed.
 func (a *agenda[W]) put(w W) {
 	if i := *w.slot(); i >= 0 {
 		heap.Fix(&a.list, i)
@@ -31,7 +28,7 @@ func (a *agenda[W]) remove(w W) {
 	}
 }
 
-// first is the one whose time comes first.
+// first is the one that comes first.
 func (a *agenda[W]) first() (w W, ok bool) {
 	if len(a.list) == 0 {
 		return w, false
@@ -39,11 +36,13 @@ func (a *agenda[W]) first() (w W, ok bool) {
 	return a.list[0], true
 }
 
+func (a *agenda[W]) len() int { return len(a.list) }
+
 // waiters is for package heap.
-type waiters[W waiter] []W
+type waiters[W waiter[W]] []W
 
 func (l waiters[W]) Len() int           { return len(l) }
-func (l waiters[W]) Less(i, j int) bool { return l[i].when().Before(l[j].when()) }
+func (l waiters[W]) Less(i, j int) bool { return l[i].before(l[j]) }
 func (l waiters[W]) Swap(i, j int) {
 	l[i], l[j] = l[j], l[i]
 	*l[i].slot(), *l[j].slot() = i, j

@@ -63,9 +63,9 @@ func (e *engine) work(d *destination, s *site, j job) {
 	if j.until.Sub(a.began) >= minAttempt {
 		a.run(j.until.Add(-settleMargin))
 	}
-	e.attempted(d, s)
+	e.attempted(d, s, j)
 	settled := e.settle(a)
-	e.finish(d, s, a, settled)
+	e.finish(d, s, j.lane, a, settled)
 }
 
 func (e *engine) newAttempt(l *appliance.Leased) *attempt {

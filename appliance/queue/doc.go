@@ -33,14 +33,27 @@
 // whose look-ups take long does not delay what comes in now. See [locator].
 //
 //	destination   waits for mail to become due     engine.agenda
-//	              has work, waits for its turn     site.turns
+//	              has work, waits for its turn     stream.line
 //	site          waits for its pace               engine.paced
-//	              could begin, waits for a slot    engine.turns
-//	              has no room                      nowhere: an attempt that ends places it
+//	stream        could begin, waits for a slot    engine.lanes
+//	              its site has no room             nowhere: an attempt that ends places it
 //
-// Sites take turns, and the destinations of a site, one delivery at a time: one
-// dead domain with 50,000 messages does not delay the others (N19). Nothing
-// that waits for a turn, a limit, a pace or a person has been attempted.
+// All of these places follow from the state alone: [engine.place] and
+// [engine.placeSite] can be called at any time, and are whenever something has
+// changed.
+//
+// # Whose turn it is
+//
+// What a site gets of one sender is a [stream], and so is what it gets of the
+// backlog, that is, of all that was not delivered when it came in. The
+// destinations of a stream take turns, one delivery at a time; the senders have
+// equal shares, at one site and over all of them: see [flows]. What comes in is
+// remembered by its key, so that it need not wait until all that its destination
+// had due before is leased: see [newcomer]. Streams wait in [lane]s, which have a
+// part of the slots each, so that hosts that do not answer delay nobody else:
+// one dead domain with 50,000 messages does not delay the others (N19), and
+// neither do a thousand dead domains. Nothing that waits for a turn, a limit, a
+// pace or a person has been attempted.
 //
 // A site begins with two deliveries at a time, and each answer adds one. When
 // it says that it has enough (421, or a reply that is about rate), or is lost

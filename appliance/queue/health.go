@@ -138,12 +138,15 @@ func (e *engine) learn(destination string, results []appliance.Result, began tim
 
 // note takes the sign of an attempt at a site.
 func (s *site) note(g sign, results []appliance.Result, began, now time.Time, settings appliance.QueueSettings) {
+	if g != silent {
+		s.suspect = false // it has been tried
+	}
 	switch g {
 	case answers:
-		s.outage = outage{}
+		s.outage, s.answered = outage{}, true
 		s.load.answered(now, s.most(settings))
 	case shaky, busy:
-		s.outage = outage{}
+		s.outage, s.answered = outage{}, true
 		s.load.cut(g == busy, results, began, now)
 	case dead:
 		s.load.limit = 1

@@ -48,7 +48,7 @@ func (e *engine) locate(d *destination, now time.Time) {
 		return
 	}
 	d.locating = true
-	if d.fresh {
+	if len(d.batches) > 0 {
 		l.fresh = append(l.fresh, d)
 	} else {
 		l.old = append(l.old, d)
@@ -97,7 +97,7 @@ func (e *engine) findSite(d *destination, old bool) {
 		e.house.Log.Debug("the servers of a destination are not known; it is a site of its own for now",
 			zap.String("destination", d.name), zap.Error(err))
 	}
-	d.locating, d.fresh = false, false
+	d.locating = false
 	switch {
 	case e.dests[d.name] != d: // forgotten meanwhile
 	case err != nil && d.site != nil:

@@ -6,7 +6,7 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
-// A pace spreads the deliveries to a site over time. It is the generic cell
+// A pace spreads the deliveries to a site, or all of them, over time. It is the generic cell
 // rate algorithm: one number says when the site is free again, however many
 // deliveries there were. A tenth of the rate may come at once; what is left of
 // the time is divided among the others, so that no stretch of it has more than
@@ -39,6 +39,12 @@ func (p *pace) next(now time.Time, pause time.Duration) time.Time {
 	return at
 }
 
+// earned says whether all that was taken has been earned, so that nothing is
+// forgotten with the pace.
+func (p *pace) earned(now time.Time) bool {
+	return p.rate.IsZero() || !p.free.After(now) || p.free.Sub(now) > p.rate.Per
+}
+
 // take notes that a delivery begins.
 func (p *pace) take(now time.Time) {
 	p.last = now
@@ -49,4 +55,11 @@ func (p *pace) take(now time.Time) {
 		p.free = now
 	}
 	p.free = p.free.Add(p.step())
+}
+
+// setRate takes over the rate of all deliveries. mu is held.
+func (e *engine) setRate(r appliance.Rate) {
+	if e.pace.rate != r {
+		e.pace = pace{rate: r}
+	}
 }

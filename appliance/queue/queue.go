@@ -32,6 +32,7 @@ func New(in appliance.EngineContext) appliance.Engine {
 		working:  make(map[appliance.DeliveryKey]bool),
 		wake:     make(chan struct{}, 1),
 	}
+	e.setRate(in.Settings.Rate)
 	e.locator.relays, _ = in.Router.(appliance.RelayFinder)
 	e.metrics = newMetrics(e)
 	return e
@@ -47,14 +48,24 @@ type engine struct {
 	settings appliance.QueueSettings
 	dests    map[string]*destination
 	sites    map[string]*site
-	agenda   agenda[*destination] // those that wait for mail to become due
-	paced    agenda[*site]        // those that wait for their pace
-	turns    []*site              // those with work to begin, in turn
-	running  int                  // attempts in flight
-	locator  locator
-	working  map[appliance.DeliveryKey]bool
-	store    storeState
-	scan     scanState
+	agenda   agenda[*destination]   // those that wait for mail to become due
+	paced    agenda[*site]          // those that wait for their pace
+	lanes    [lanes]agenda[*stream] // those with work to begin, in turn
+	inLane   [lanes]int             // attempts in flight, by lane
+	lastLane lane                   // whose turn it was
+	running  int                    // attempts in flight
+	pace     pace                   // of all deliveries
+
+	pacedUntil time.Time // something could begin but for pace; zero if not
+
+	locator locator
+
+	flows     flows
+	newcomers int // that destinations remember
+
+	working map[appliance.DeliveryKey]bool
+	store   storeState
+	scan    scanState
 
 	suspended suspensions // guarded by mu; writing is held for changing it
 	writing   sync.Mutex
@@ -152,9 +163,12 @@ func (e *engine) expect(msgs []appliance.Accepted) {
 	e.mu.Lock()
 	for i := range msgs {
 		for j := range msgs[i].Deliveries {
-			d := &msgs[i].Deliveries[j]
-			e.destination(d.Destination).fresh = true
-			e.expectOne(d.Destination, d.Due, now)
+			due := msgs[i].Deliveries[j].Due
+			d := e.destination(msgs[i].Deliveries[j].Destination)
+			if due.After(now) || !e.welcome(d, &msgs[i], j) {
+				d.expect(due, now)
+			}
+			e.place(d, now)
 		}
 	}
 	e.mu.Unlock()
@@ -192,11 +206,13 @@ func (e *engine) Configure(s appliance.QueueSettings) {
 	now := e.now()
 	e.mu.Lock()
 	e.settings = s
+	e.setRate(s.Rate)
 	for _, d := range e.dests {
 		d.outage, d.located = outage{}, time.Time{}
 	}
 	for _, s := range e.sites {
 		s.outage, s.load = outage{}, load{limit: max(s.load.limit, firstLimit)}
+		s.answered, s.suspect = false, false
 		e.placeSite(s, now)
 	}
 	e.scan.soon(now)

@@ -71,6 +71,9 @@ func (e *engine) sleep() time.Duration {
 	if end := e.suspended.first(); !end.IsZero() {
 		d = min(d, end.Sub(now))
 	}
+	if !e.pacedUntil.IsZero() {
+		d = min(d, e.pacedUntil.Sub(now))
+	}
 	if e.store.waited {
 		d = min(d, e.store.retry.Sub(now))
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,9 +79,12 @@ func (e *engine) lost(a *attempt, err error) {
 }
 
 // attempted lets the next delivery to d begin.
-func (e *engine) attempted(d *destination, s *site) {
+func (e *engine) attempted(d *destination, s *site, j job) {
 	now := e.now()
 	e.mu.Lock()
+	if j.big() {
+		s.bigs--
+	}
 	d.running, s.running = d.running-1, s.running-1
 	d.settling, s.settling = d.settling+1, s.settling+1
 	e.place(d, now)
@@ -90,13 +94,14 @@ func (e *engine) attempted(d *destination, s *site) {
 }
 
 // finish gives the slot back and tells what has happened.
-func (e *engine) finish(d *destination, s *site, a *attempt, settled bool) {
+func (e *engine) finish(d *destination, s *site, l lane, a *attempt, settled bool) {
 	if settled {
 		a.tell()
 	}
 	now := e.now()
 	e.mu.Lock()
 	e.running--
+	e.inLane[l]--
 	d.settling, s.settling = d.settling-1, s.settling-1
 	delete(e.working, a.leased.Key)
 	if settled && !a.d.Done() {
@@ -118,15 +123,17 @@ func (e *engine) putBack(match func(*destination) bool) {
 	e.mu.Lock()
 	var outcomes []appliance.Outcome
 	for _, d := range e.dests { // the order of the outcomes means nothing
-		if len(d.ready) == 0 || !match(d) {
+		leased := slices.Concat(d.ready[:]...)
+		if len(leased) == 0 || !match(d) {
 			continue
 		}
+		d.ready = [sources][]job{}
 		d.expect(now, now)
-		for _, j := range d.ready {
+		for _, j := range leased {
 			outcomes = append(outcomes, appliance.Outcome{Key: j.Key, Delivery: j.Delivery})
 			delete(e.working, j.Key)
 		}
-		d.ready = nil
+		e.place(d, now)
 	}
 	e.mu.Unlock()
 	if len(outcomes) == 0 {

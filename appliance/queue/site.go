@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -23,17 +22,29 @@ type site struct {
 	outage outage
 	pace   pace
 
-	running  int            // attempts in flight
-	settling int            // attempts that are over, their outcomes not yet durable
-	turns    []*destination // with work to begin, in turn
-	inTurn   bool           // stands in engine.turns
-	index    int            // place in engine.paced, -1 if not there
-	used     time.Time      // when it last had a member, or an attempt
-	wait     time.Time      // for the pace; means something in engine.paced
+	running  int // attempts in flight
+	bigs     int // of them, those with big messages
+	settling int // attempts that are over, their outcomes not yet durable
+
+	answered bool // since it is remembered
+	suspect  bool // mail of before says that it did not answer
+
+	senders []*stream  // of newcomers
+	backlog [2]*stream // old and big
+
+	index int       // place in engine.paced, -1 if not there
+	used  time.Time // when it last had a member, or an attempt
+	wait  time.Time // for the pace; means something in engine.paced
 }
 
-func (s *site) when() time.Time { return s.wait }
-func (s *site) slot() *int      { return &s.index }
+func newSite(name string, backlog *flow) *site {
+	s := &site{name: name, index: -1, load: load{limit: firstLimit}}
+	s.backlog = [2]*stream{newStream(s, old, backlog), newStream(s, big, backlog)}
+	return s
+}
+
+func (s *site) before(other *site) bool { return s.wait.Before(other.wait) }
+func (s *site) slot() *int              { return &s.index }
 
 // most is how many deliveries at a time the site can ever get.
 func (s *site) most(settings appliance.QueueSettings) int {
@@ -66,36 +77,51 @@ func (s *site) next(now time.Time) time.Time {
 	return s.pace.next(now, s.load.slow)
 }
 
-// pop takes the destination whose turn it is, or nil.
-func (s *site) pop() *destination {
-	if len(s.turns) == 0 {
-		return nil
-	}
-	d := s.turns[0]
-	s.turns[0] = nil
-	s.turns, d.inTurn = s.turns[1:], false
-	return d
+// bigSize is from when on a message is big.
+const bigSize = 1 << 20
+
+// roomForBig says whether another big message could begin. They have three of
+// four places, so that small ones are not stuck behind them.
+func (s *site) roomForBig(settings appliance.QueueSettings) bool {
+	return s.bigs < max(1, 3*s.limit(settings)/4)
 }
 
-// drop takes a destination out of the turns.
+// waiting is how many destinations wait for a turn.
+func (s *site) waiting() (n int) {
+	for t := range s.streams {
+		n += len(t.line)
+	}
+	return n
+}
+
+// inTurn says whether the site waits for a slot.
+func (s *site) inTurn() bool {
+	for t := range s.streams {
+		if t.index >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// drop takes a destination out of all lines.
 func (s *site) drop(d *destination) {
-	if d.inTurn {
-		s.turns = slices.DeleteFunc(s.turns, func(x *destination) bool { return x == d })
-		d.inTurn = false
+	for t := range s.streams {
+		t.drop(d)
 	}
 }
 
 // idle says whether the record can be forgotten.
 func (s *site) idle(now time.Time) bool {
 	return s.members == 0 && s.running+s.settling == 0 && now.Sub(s.used).Abs() > siteMemory &&
-		!s.next(now).After(now)
+		!s.next(now).After(now) && s.pace.earned(now)
 }
 
 // site returns the record of a site; mu is held.
 func (e *engine) site(name string, now time.Time) *site {
 	s := e.sites[name]
 	if s == nil {
-		s = &site{name: name, index: -1, load: load{limit: firstLimit}}
+		s = newSite(name, &e.flows.backlog)
 		e.sites[name] = s
 	}
 	s.used = now
@@ -125,9 +151,7 @@ func (e *engine) part(d *destination, now time.Time) {
 // setLimits takes over what a relay says about a site.
 func (s *site) setLimits(l appliance.SiteLimits) {
 	s.limits = l
-	if s.pace.rate != l.Rate {
-		s.pace = pace{rate: l.Rate, last: s.pace.last}
-	}
+	s.pace.rate = l.Rate // what was taken stays taken
 }
 
 // hop is the part of the name of a destination or site that follows the relay.

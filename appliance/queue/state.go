@@ -50,4 +50,4 @@ func (e *engine) stateOf(s *site, now time.Time) appliance.SiteState {
 
 // waits says whether mail is due and cannot go out because of a limit of the
 // site itself.
-func (s *site) waits() bool { return len(s.turns) > 0 && !s.inTurn }
+func (s *site) waits() bool { return s.waiting() > 0 && !s.inTurn() }

@@ -143,6 +143,9 @@ func (s *fakeStore) Lease(_ context.Context, want appliance.LeaseRequest) ([]app
 		return nil, s.leaseErr
 	}
 	var got []appliance.Leased
+	if len(want.Keys) > 0 {
+		return s.leaseKeys(want), nil
+	}
 	list := s.waiting[want.Destination]
 	for len(list) > 0 && len(got) < want.Max && !list[0].d.Due.After(want.Now) {
 		r := list[0]
@@ -158,6 +161,19 @@ func (s *fakeStore) Lease(_ context.Context, want appliance.LeaseRequest) ([]app
 		delete(s.waiting, want.Destination)
 	}
 	return got, nil
+}
+
+func (s *fakeStore) leaseKeys(want appliance.LeaseRequest) (got []appliance.Leased) {
+	for _, k := range want.Keys {
+		r := s.all[k]
+		if r == nil || !r.leased.IsZero() || r.d.Held || r.d.Due.After(want.Now) || r.d.Destination != want.Destination {
+			continue
+		}
+		s.unwait(r)
+		r.leased, s.out[r.key] = want.Until, r
+		got = append(got, s.lease(r))
+	}
+	return got
 }
 
 func (s *fakeStore) lease(r *record) appliance.Leased {
