@@ -4,8 +4,9 @@
 //	go run ./bench -only rate       # messages/s, DKIM on and off
 //	go run ./bench -only memory     # peak RSS with 200 messages of 5 MiB to a slow sink
 //	go run ./bench -only queue      # 20,000 messages for a next hop that is down, a restart, and the drain
+//	go run ./bench -only fairness   # 100,000 messages for 10,000 destinations, a tenth dead, beside new mail
 //
-// It builds the waxwing binary, starts it on loopback ports with a data
+// But for the last, which is about the queue alone, it builds the waxwing binary, starts it on loopback ports with a data
 // directory on a real disk, and runs load and sink in its own process. In the
 // same run it measures the load generator talking to the sink directly: the
 // ratio to that, not the absolute figure, is what can be compared between
@@ -36,14 +37,22 @@ type options struct {
 }
 
 func main() {
+	if was, err := asStep(); was {
+		exit(err)
+		return
+	}
 	var o options
-	flag.StringVar(&o.only, "only", "", `"rate", "memory" or "queue"; everything if empty`)
+	flag.StringVar(&o.only, "only", "", `"rate", "memory", "queue" or "fairness"; everything if empty`)
 	flag.IntVar(&o.messages, "n", 5000, "messages per rate measurement")
 	flag.IntVar(&o.clients, "clients", 50, "concurrent clients of the rate measurement")
 	flag.IntVar(&o.size, "size", 4096, "octets per message of the rate measurement")
 	flag.StringVar(&o.dir, "dir", "bench/work", "work directory; put it on a real disk, not on tmpfs")
 	flag.Parse()
-	if err := run(o); err != nil {
+	exit(run(o))
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -57,15 +66,17 @@ func run(o options) error {
 	fmt.Printf("%s, %d CPUs, %s/%s, GOMAXPROCS %d\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
 	switch o.only {
 	case "":
-		return errors.Join(rates(o, bin), memory(o, bin), backlog(o, bin))
+		return errors.Join(rates(o, bin), memory(o, bin), backlog(o, bin), destinations(o))
 	case "rate":
 		return rates(o, bin)
 	case "memory":
 		return memory(o, bin)
 	case "queue":
 		return backlog(o, bin)
+	case "fairness":
+		return destinations(o)
 	}
-	return fmt.Errorf("-only %q: write rate, memory or queue", o.only)
+	return fmt.Errorf("-only %q: write rate, memory, queue or fairness", o.only)
 }
 
 // rates measures messages/s, first of load and sink alone, then through
