@@ -170,7 +170,7 @@ func TestMendSmuggled(t *testing.T) {
 func TestMendOctets_H12(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	mended := 0
-	for range 500 {
+	for range 200 {
 		in := "MIME-Version: 1.0\r\n" + random(r, 3)
 		out, err := through(t, in)
 		if err != nil {
@@ -189,7 +189,7 @@ func TestMendOctets_H12(t *testing.T) {
 			t.Fatalf("(-want +got):\n%s", diff)
 		}
 	}
-	if mended < 200 {
+	if mended < 80 {
 		t.Errorf("only %d of the messages needed it", mended)
 	}
 }
