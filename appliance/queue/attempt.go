@@ -65,7 +65,7 @@ func (e *engine) work(d *destination, s *site, j job) {
 	}
 	e.attempted(d, s, j)
 	settled := e.settle(a)
-	e.finish(d, s, j.lane, a, settled)
+	e.finish(d, s, &j, a, settled)
 }
 
 func (e *engine) newAttempt(l *appliance.Leased) *attempt {

@@ -46,7 +46,8 @@ type destination struct {
 type job struct {
 	appliance.Leased
 	until time.Time
-	lane  lane // in which it began
+	lane  lane // in which it began, and for whom
+	flow  *flow
 }
 
 func newDestination(name string) *destination {

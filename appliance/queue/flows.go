@@ -20,8 +20,10 @@ type flows struct {
 
 // A flow is what one sender sends.
 type flow struct {
-	next      [lanes]float64 // tag of its next delivery, if that comes soon
-	newcomers int            // that the engine remembers
+	next      [lanes]float64         // tag of its next delivery, if that comes soon
+	streams   [lanes]agenda[*stream] // that wait for their turn
+	running   [lanes]int             // attempts in flight
+	newcomers int                    // that the engine remembers
 }
 
 // of returns the flow of a sender.
@@ -46,7 +48,7 @@ func (s *flows) of(sender string) *flow {
 // quiet says whether a flow has had no more than a new one.
 func (s *flows) quiet(f *flow) bool {
 	for l := range s.now {
-		if f.next[l] > s.now[l] {
+		if f.next[l] > s.now[l] || f.running[l] > 0 {
 			return false
 		}
 	}

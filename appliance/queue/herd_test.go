@@ -146,7 +146,7 @@ func TestThousandDeadDomains_N19(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Those that were found dead are tried again meanwhile.
-		slots := appliance.DefaultSettings().Queue.Concurrency * (allButFresh - eighths[oldDoubt]) / 8
+		slots := appliance.DefaultSettings().Queue.Concurrency * (allButFresh - eighths[oldDoubt]) / 8 * greed / (greed + 1)
 		round := time.Duration((dead+slots-1)/slots) * patience
 		if worst := s.worst(t, "during", 200, time.Second); worst > round+patience {
 			t.Errorf("while the dead are found, a live message waited %v; a round takes %v", worst, round)

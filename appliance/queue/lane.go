@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A lane is where a stream waits for its turn, by source and by whether it may
 // take minutes to say nothing. Lanes have a part of the slots each, so that
@@ -12,7 +15,7 @@ const (
 	freshLane  lane = iota // new mail for a site that answers
 	freshDoubt             // new mail for one that nobody has seen answer
 	oldLane                // a backlog
-	oldDoubt               // a backlog for one that did not answer when it was tried last
+	oldDoubt               // a backlog for one that did not answer last, or was never tried
 	lanes      = iota
 )
 
@@ -22,13 +25,81 @@ var eighths = [lanes]int{8, 6, 6, 2}
 
 const allButFresh = 7
 
-// room says whether another delivery of a lane may begin. mu is held.
-func (e *engine) room(l lane) bool {
-	slots := func(eighths int) int { return (max(1, e.settings.Concurrency)*eighths + 7) / 8 }
-	if l != freshLane && e.running-e.inLane[freshLane] >= slots(allButFresh) {
-		return false
+// greed is how much more of the slots a sender of new mail may have than is left
+// for the others (the dynamic thresholds of Choudhury and Hahne, 1998): however
+// much comes in from one, a slot is free for another.
+const greed = 3
+
+// A queue is the streams that wait in a lane, by flow.
+type queue struct {
+	flows   []*flow // those that have any
+	streams int
+	running int // attempts in flight
+}
+
+func (e *engine) enter(t *stream) {
+	q, list := &e.lanes[t.lane], &t.flow.streams[t.lane]
+	if t.index < 0 {
+		q.streams++
+		if list.len() == 0 {
+			q.flows = append(q.flows, t.flow)
+		}
 	}
-	return e.inLane[l] < slots(eighths[l])
+	list.put(t)
+}
+
+func (e *engine) leave(t *stream) {
+	if t.index < 0 {
+		return
+	}
+	q, list := &e.lanes[t.lane], &t.flow.streams[t.lane]
+	list.remove(t)
+	q.streams--
+	if list.len() == 0 {
+		q.flows = slices.DeleteFunc(q.flows, func(f *flow) bool { return f == t.flow })
+	}
+}
+
+// first is the stream in a lane whose turn it is, nil if none may begin a
+// delivery. mu is held.
+func (e *engine) first(l lane) (first *stream) {
+	free := e.free(l)
+	if free < 1 {
+		return nil
+	}
+	for _, f := range e.lanes[l].flows {
+		if l <= freshDoubt && f.running[l] >= greed*free {
+			continue
+		}
+		if t, _ := f.streams[l].first(); first == nil || t.before(first) {
+			first = t
+		}
+	}
+	return first
+}
+
+// free is how many deliveries of a lane may begin. mu is held.
+func (e *engine) free(l lane) int {
+	slots := func(eighths int) int { return (max(1, e.settings.Concurrency)*eighths + 7) / 8 }
+	free := slots(eighths[l]) - e.lanes[l].running
+	if l != freshLane {
+		free = min(free, slots(allButFresh)-(e.running-e.lanes[freshLane].running))
+	}
+	return free
+}
+
+// begin and end note an attempt in its lane. mu is held.
+func (e *engine) begin(t *stream, j *job) {
+	j.lane, j.flow = t.lane, t.flow
+	e.lanes[j.lane].running++
+	j.flow.running[j.lane]++
+	e.running++
+}
+
+func (e *engine) end(j *job) {
+	e.lanes[j.lane].running--
+	j.flow.running[j.lane]--
+	e.running--
 }
 
 // lane is where the site's streams from a source wait.

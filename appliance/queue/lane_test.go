@@ -284,6 +284,39 @@ func TestDeadBacklog_N19(t *testing.T) {
 	})
 }
 
+// TestLiveBesideDead_N19: what one sender sends to a thousand hosts that nobody
+// knows, and that do not answer, is nothing to the mail of another, also for
+// hosts that nobody knows.
+func TestLiveBesideDead_N19(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSited(t, nil)
+		s.takes = 0
+		var bulk []appliance.Accepted
+		for i := range few(1000) {
+			d := fmt.Sprintf("d.dead%d.test", i)
+			s.relay.answer(d, silence(30*time.Second))
+			for range 10 {
+				bulk = append(bulk, s.by("bulk", "bob@"+d))
+			}
+		}
+		s.start()
+		if err := s.engine.Commit(t.Context(), bulk...); err != nil {
+			t.Fatal(err)
+		}
+		for i := range few(1000) {
+			d := fmt.Sprintf("live.good%d.test", i)
+			s.serve(d, ok250)
+			began := time.Now()
+			s.commit(s.by("app", "ann@"+d))
+			after(time.Second)
+			if got := s.begun(fmt.Sprintf("good%d", i)); len(got) != 1 || got[0].Sub(began) > 0 {
+				t.Fatalf("message %d is not delivered at once: %v", i, got)
+			}
+		}
+		after(20 * time.Minute)
+	})
+}
+
 // TestNewcomersCounted: the count of what is remembered comes back to nothing,
 // whatever becomes of the messages.
 func TestNewcomersCounted(t *testing.T) {

@@ -48,13 +48,12 @@ type engine struct {
 	settings appliance.QueueSettings
 	dests    map[string]*destination
 	sites    map[string]*site
-	agenda   agenda[*destination]   // those that wait for mail to become due
-	paced    agenda[*site]          // those that wait for their pace
-	lanes    [lanes]agenda[*stream] // those with work to begin, in turn
-	inLane   [lanes]int             // attempts in flight, by lane
-	lastLane lane                   // whose turn it was
-	running  int                    // attempts in flight
-	pace     pace                   // of all deliveries
+	agenda   agenda[*destination] // those that wait for mail to become due
+	paced    agenda[*site]        // those that wait for their pace
+	lanes    [lanes]queue         // those with work to begin, in turn
+	lastLane lane                 // whose turn it was
+	running  int                  // attempts in flight
+	pace     pace                 // of all deliveries
 
 	pacedUntil time.Time // something could begin but for pace; zero if not
 

@@ -38,8 +38,9 @@ type storeState struct {
 
 // run begins attempts until ctx ends. It is the only one that leases.
 func (e *engine) run(ctx context.Context) {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(maxSleep)
 	defer timer.Stop()
+	e.nudge()
 	for {
 		select {
 		case <-ctx.Done():
@@ -52,7 +53,11 @@ func (e *engine) run(ctx context.Context) {
 		}
 		e.startScan(ctx)
 		e.dispatch(ctx)
-		timer.Reset(e.sleep())
+		if d := e.sleep(); d > 0 {
+			timer.Reset(d)
+		} else {
+			e.nudge()
+		}
 	}
 }
 

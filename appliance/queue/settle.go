@@ -94,14 +94,13 @@ func (e *engine) attempted(d *destination, s *site, j job) {
 }
 
 // finish gives the slot back and tells what has happened.
-func (e *engine) finish(d *destination, s *site, l lane, a *attempt, settled bool) {
+func (e *engine) finish(d *destination, s *site, j *job, a *attempt, settled bool) {
 	if settled {
 		a.tell()
 	}
 	now := e.now()
 	e.mu.Lock()
-	e.running--
-	e.inLane[l]--
+	e.end(j)
 	d.settling, s.settling = d.settling-1, s.settling-1
 	delete(e.working, a.leased.Key)
 	if settled && !a.d.Done() {

@@ -27,7 +27,7 @@ type site struct {
 	settling int // attempts that are over, their outcomes not yet durable
 
 	answered bool // since it is remembered
-	suspect  bool // mail of before says that it did not answer
+	suspect  bool // nothing in its mail shows that it did before
 
 	senders []*stream  // of newcomers
 	backlog [2]*stream // old and big

@@ -66,10 +66,12 @@ func (r sitedRelay) Site(ctx context.Context, nextHop string) (appliance.Site, e
 	r.s.asked = append(r.s.asked, nextHop)
 	err, slow, limits := r.s.failed[name], r.s.slow[name], r.s.limits[name]
 	r.s.mu.Unlock()
-	select {
-	case <-time.After(slow):
-	case <-ctx.Done():
-		return appliance.Site{}, ctx.Err()
+	if slow > 0 {
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+			return appliance.Site{}, ctx.Err()
+		}
 	}
 	return appliance.Site{Name: name, Limits: limits}, err
 }

@@ -105,7 +105,7 @@ func (s *site) streams(yield func(*stream) bool) {
 // site is not open for it. mu is held.
 func (e *engine) placeStream(t *stream, open bool, now time.Time) {
 	if l := t.site.lane(t.from, now); l != t.lane {
-		e.lanes[t.lane].remove(t)
+		e.leave(t)
 		t.lane, t.armed = l, false
 	}
 	switch {
@@ -115,8 +115,8 @@ func (e *engine) placeStream(t *stream, open bool, now time.Time) {
 		t.armed, t.tag = true, e.flows.tag(t.flow, t.lane, t.cost())
 	}
 	if open {
-		e.lanes[t.lane].put(t)
+		e.enter(t)
 	} else {
-		e.lanes[t.lane].remove(t)
+		e.leave(t)
 	}
 }

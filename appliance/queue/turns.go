@@ -98,8 +98,8 @@ func (e *engine) dispatch(ctx context.Context) {
 func (e *engine) nextTurn(now time.Time) *stream {
 	for i := range lane(lanes) {
 		l := (e.lastLane + 1 + i) % lanes
-		t, ok := e.lanes[l].first()
-		if !ok || !e.room(l) {
+		t := e.first(l)
+		if t == nil {
 			continue
 		}
 		if at := e.pace.next(now, 0); at.After(now) {
@@ -129,7 +129,7 @@ func (e *engine) comeDue(now time.Time) {
 // has something to do. mu is held.
 func (e *engine) turnOf(ctx context.Context, t *stream, now time.Time) {
 	s := t.site
-	e.lanes[t.lane].remove(t)
+	e.leave(t)
 	if !s.room(e.settings) || s.next(now).After(now) || s.lane(t.from, now) != t.lane {
 		return // its state has changed with the time
 	}
@@ -163,11 +163,9 @@ func (e *engine) turn(ctx context.Context, d *destination, t *stream, now time.T
 		return // it has another turn, or none
 	}
 	j := take(ready)
-	j.lane = t.lane
+	e.begin(t, &j)
 	d.running++
 	s.running++
-	e.running++
-	e.inLane[j.lane]++
 	if j.big() {
 		s.bigs++
 	}
@@ -197,7 +195,7 @@ func (e *engine) deferTurn(d *destination, t *stream, now time.Time) bool {
 	case j.big() && !s.roomForBig(e.settings):
 		d.ready[big] = append(d.ready[big], take(&d.ready[old]))
 		return true
-	case t.from == old && !s.answered && !s.suspect && j.unreached():
+	case t.from == old && !s.answered && !s.suspect && j.unproven():
 		s.suspect = true
 		return s.lane(old, now) != t.lane
 	}
@@ -206,16 +204,16 @@ func (e *engine) deferTurn(d *destination, t *stream, now time.Time) bool {
 
 func (j *job) big() bool { return j.Message.Size() >= bigSize }
 
-// unreached says whether no server could be reached when the delivery was tried
-// last.
-func (j *job) unreached() bool {
+// unproven says whether nothing in the delivery shows that its site answers: it
+// has not been tried, or no server could be reached.
+func (j *job) unproven() bool {
 	for i := range j.Delivery.Recipients {
 		to := &j.Delivery.Recipients[i]
 		if to.Status == appliance.Waiting && to.Last.Reply.Code != 0 {
 			return !to.Last.Remote && !to.Last.Midway && !aboutMessage(&to.Last) && failed(&to.Last) == dead
 		}
 	}
-	return false
+	return true
 }
 
 // leaseSize is for how many deliveries of d the store is asked: one if others
@@ -227,7 +225,7 @@ func (e *engine) leaseSize(d *destination) int {
 	}
 	others := s.waiting()
 	for l := range e.lanes {
-		others += e.lanes[l].len()
+		others += e.lanes[l].streams
 	}
 	return max(1, s.limit(e.settings)/(1+others))
 }
