@@ -63,8 +63,9 @@ func (e *engine) leave(t *stream) {
 // first is the stream in a lane whose turn it is, nil if none may begin a
 // delivery. mu is held.
 func (e *engine) first(l lane) (first *stream) {
-	free := e.free(l)
-	if free < 1 {
+	free := e.slots(eighths[l]) - e.lanes[l].running
+	others := e.running - e.lanes[freshLane].running
+	if free < 1 || l != freshLane && others >= e.slots(allButFresh) {
 		return nil
 	}
 	for _, f := range e.lanes[l].flows {
@@ -78,15 +79,8 @@ func (e *engine) first(l lane) (first *stream) {
 	return first
 }
 
-// free is how many deliveries of a lane may begin. mu is held.
-func (e *engine) free(l lane) int {
-	slots := func(eighths int) int { return (max(1, e.settings.Concurrency)*eighths + 7) / 8 }
-	free := slots(eighths[l]) - e.lanes[l].running
-	if l != freshLane {
-		free = min(free, slots(allButFresh)-(e.running-e.lanes[freshLane].running))
-	}
-	return free
-}
+// slots is so many eighths of all, rounded up. mu is held.
+func (e *engine) slots(eighths int) int { return (max(1, e.settings.Concurrency)*eighths + 7) / 8 }
 
 // begin and end note an attempt in its lane. mu is held.
 func (e *engine) begin(t *stream, j *job) {
