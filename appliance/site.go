@@ -25,12 +25,13 @@ type SitedRelay interface {
 
 // A Site is the servers behind one or more next hops of a relay.
 type Site struct {
-	Name   string // the same for all of its next hops; it is for people too
+	Name   string // the same for all of its next hops, "" for one; it is for people too
 	Limits SiteLimits
+	Relay  SiteLimits // of the relay over all of its sites, which every site tells; 0 connections is no limit
 }
 
-// SiteLimits are what one site gets at most. What exceeds them waits, which is
-// no attempt.
+// SiteLimits are what one site, or all of a relay, get at most. What exceeds
+// them waits, which is no attempt.
 type SiteLimits struct {
 	Connections int  // deliveries at a time; 0 is QueueSettings.DestinationConcurrency
 	Rate        Rate // messages; the zero Rate is no limit

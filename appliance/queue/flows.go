@@ -10,39 +10,44 @@ const maxFlows = 10_000
 // which it would begin if each sender had as much as any other; the lowest goes
 // first. Time passes as tags are served, so that whoever sends little is always
 // ahead of whoever has sent much, and nobody saves up. What was in the queue
-// before is one sender among the others.
+// before is one sender among the others. Each relay has flows of its own.
 type flows struct {
 	now     [lanes]float64 // the highest tag that was served
-	senders map[string]*flow
-	backlog flow
-	rest    flow // those for whom there is no room
+	senders map[sender]*flow
+}
+
+// A sender is who shares the turns at a relay with others.
+type sender struct {
+	gate *gate
+	name string
 }
 
 // A flow is what one sender sends.
 type flow struct {
+	gate      *gate
 	next      [lanes]float64         // tag of its next delivery, if that comes soon
 	streams   [lanes]agenda[*stream] // that wait for their turn
 	running   [lanes]int             // attempts in flight
 	newcomers int                    // that the engine remembers
 }
 
-// of returns the flow of a sender.
-func (s *flows) of(sender string) *flow {
-	if x := s.senders[sender]; x != nil {
-		return x
+// of returns the flow of a sender; nil if there are too many.
+func (s *flows) of(who sender) *flow {
+	if f := s.senders[who]; f != nil {
+		return f
 	}
 	if len(s.senders) >= maxFlows {
-		maps.DeleteFunc(s.senders, func(_ string, x *flow) bool { return s.quiet(x) })
+		maps.DeleteFunc(s.senders, func(_ sender, f *flow) bool { return s.quiet(f) })
 	}
 	if len(s.senders) >= maxFlows {
-		return &s.rest
+		return nil
 	}
 	if s.senders == nil {
-		s.senders = make(map[string]*flow)
+		s.senders = make(map[sender]*flow)
 	}
-	x := new(flow)
-	s.senders[sender] = x
-	return x
+	f := &flow{gate: who.gate}
+	s.senders[who] = f
+	return f
 }
 
 // quiet says whether a flow has had no more than a new one.

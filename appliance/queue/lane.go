@@ -62,14 +62,14 @@ func (e *engine) leave(t *stream) {
 
 // first is the stream in a lane whose turn it is, nil if none may begin a
 // delivery. mu is held.
-func (e *engine) first(l lane) (first *stream) {
+func (e *engine) first(l lane, now time.Time) (first *stream) {
 	free := e.slots(eighths[l]) - e.lanes[l].running
 	others := e.running - e.lanes[freshLane].running
 	if free < 1 || l != freshLane && others >= e.slots(allButFresh) {
 		return nil
 	}
 	for _, f := range e.lanes[l].flows {
-		if l <= freshDoubt && f.running[l] >= greed*free {
+		if !f.gate.room() || l <= freshDoubt && f.running[l] >= greed*free || e.holdUp(f.gate.next(now), now) {
 			continue
 		}
 		if t, _ := f.streams[l].first(); first == nil || t.before(first) {
@@ -87,12 +87,14 @@ func (e *engine) begin(t *stream, j *job) {
 	j.lane, j.flow = t.lane, t.flow
 	e.lanes[j.lane].running++
 	j.flow.running[j.lane]++
+	j.flow.gate.running++
 	e.running++
 }
 
 func (e *engine) end(j *job) {
 	e.lanes[j.lane].running--
 	j.flow.running[j.lane]--
+	j.flow.gate.running--
 	e.running--
 }
 

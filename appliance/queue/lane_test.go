@@ -170,13 +170,13 @@ func TestFlows(t *testing.T) {
 		var got [senders]float64
 		for range rapid.IntRange(0, 100).Draw(t, "before") { // one that was there before has no debts
 			i := rapid.IntRange(0, senders-1).Draw(t, "early")
-			f.served(freshLane, f.tag(f.of(fmt.Sprint(i)), freshLane, 1))
+			f.served(freshLane, f.tag(f.of(sender{name: fmt.Sprint(i)}), freshLane, 1))
 		}
 		for range 200 {
 			for i := range senders {
 				for len(waiting[i]) < 2 {
 					c := float64(rapid.IntRange(1, most).Draw(t, "cost"))
-					waiting[i], costs[i] = append(waiting[i], f.tag(f.of(fmt.Sprint(i)), freshLane, c)), append(costs[i], c)
+					waiting[i], costs[i] = append(waiting[i], f.tag(f.of(sender{name: fmt.Sprint(i)}), freshLane, c)), append(costs[i], c)
 				}
 			}
 			first := 0
@@ -204,13 +204,13 @@ func TestFlows(t *testing.T) {
 func TestFlows_Many(t *testing.T) {
 	var f flows
 	for i := range maxFlows {
-		f.tag(f.of(fmt.Sprint(i)), freshLane, 1)
+		f.tag(f.of(sender{name: fmt.Sprint(i)}), freshLane, 1)
 	}
-	if f.of("one more") != &f.rest {
+	if f.of(sender{name: "one more"}) != nil {
 		t.Error("more senders are remembered than may be")
 	}
 	f.served(freshLane, 2)
-	if x := f.of("one more"); x == &f.rest || len(f.senders) != 1 {
+	if x := f.of(sender{name: "one more"}); x == nil || len(f.senders) != 1 {
 		t.Errorf("%d senders are remembered", len(f.senders))
 	}
 }

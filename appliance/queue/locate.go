@@ -98,6 +98,9 @@ func (e *engine) findSite(d *destination, old bool) {
 			zap.String("destination", d.name), zap.Error(err))
 	}
 	d.locating = false
+	if err == nil {
+		e.gate(d.name).setLimits(s.Relay)
+	}
 	switch {
 	case e.dests[d.name] != d: // forgotten meanwhile
 	case err != nil && d.site != nil:

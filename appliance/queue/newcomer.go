@@ -34,7 +34,10 @@ type batch struct {
 // welcome remembers a delivery as a newcomer. It is false if there is no room.
 // mu is held.
 func (e *engine) welcome(d *destination, m *appliance.Accepted, part int) bool {
-	f, from := e.flows.of(senderOf(m)), fresh
+	f, from := e.flows.of(sender{e.gate(d.name), senderOf(m)}), fresh
+	if f == nil {
+		return false
+	}
 	if m.Size >= bigSize {
 		from = big
 	}

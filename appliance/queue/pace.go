@@ -63,3 +63,15 @@ func (e *engine) setRate(r appliance.Rate) {
 		e.pace = pace{rate: r}
 	}
 }
+
+// holdUp says whether a pace lets nothing begin before a time, for which run
+// waits then. mu is held.
+func (e *engine) holdUp(at, now time.Time) bool {
+	if !at.After(now) {
+		return false
+	}
+	if e.pacedUntil.IsZero() || at.Before(e.pacedUntil) {
+		e.pacedUntil = at
+	}
+	return true
+}

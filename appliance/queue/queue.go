@@ -29,6 +29,7 @@ func New(in appliance.EngineContext) appliance.Engine {
 		clock:    newClock(in.Now),
 		dests:    make(map[string]*destination),
 		sites:    make(map[string]*site),
+		gates:    make(map[string]*gate),
 		working:  make(map[appliance.DeliveryKey]bool),
 		wake:     make(chan struct{}, 1),
 	}
@@ -48,6 +49,7 @@ type engine struct {
 	settings appliance.QueueSettings
 	dests    map[string]*destination
 	sites    map[string]*site
+	gates    map[string]*gate     // by relay
 	agenda   agenda[*destination] // those that wait for mail to become due
 	paced    agenda[*site]        // those that wait for their pace
 	lanes    [lanes]queue         // those with work to begin, in turn
@@ -55,7 +57,7 @@ type engine struct {
 	running  int                  // attempts in flight
 	pace     pace                 // of all deliveries
 
-	pacedUntil time.Time // something could begin but for pace; zero if not
+	pacedUntil time.Time // something could begin but for a pace; zero if not
 
 	locator locator
 

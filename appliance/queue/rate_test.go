@@ -52,6 +52,49 @@ func (s *sited) allAsked() []call {
 	return append([]call(nil), s.relay.calls...)
 }
 
+// TestRelayLimits: the limits of a relay hold over all of its sites, all of them
+// is used, and what waits has not been attempted.
+func TestRelayLimits(t *testing.T) {
+	for _, l := range []appliance.SiteLimits{
+		{Connections: 3},
+		{Rate: appliance.Rate{Count: 20, Per: time.Minute}},
+	} {
+		bubble(t, func(t *testing.T) {
+			s := newSited(t, nil)
+			s.relays = l
+			s.start()
+			for i := range 300 {
+				d := fmt.Sprintf("d.s%d.test", i%7)
+				s.serve(d, ok250)
+				s.send("", "bob@"+d)
+			}
+			after(time.Minute)
+			for _, d := range s.store.left() {
+				if d.Attempts != 0 {
+					t.Fatalf("waiting is no attempt: %+v", d)
+				}
+			}
+			began := len(s.allAsked())
+			if l.Connections > 0 && (s.relay.most[""] != 3 || began < 3*59 || began > 3*61) {
+				t.Errorf("%d at a time, %d in a minute", s.relay.most[""], began)
+			}
+			if l.Rate.Count > 0 {
+				var starts []time.Time
+				for _, c := range s.allAsked() {
+					starts = append(starts, c.at)
+				}
+				if checkRate(t, starts, 20, time.Minute); began < 18 {
+					t.Errorf("%d in a minute", began)
+				}
+			}
+			after(20 * time.Minute)
+			if n := len(s.store.left()); n != 0 {
+				t.Errorf("%d left", n)
+			}
+		})
+	}
+}
+
 // TestRateRemembered: a site with little mail is not forgotten before its rate
 // allows as much as to a new one.
 func TestRateRemembered(t *testing.T) {

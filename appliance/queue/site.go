@@ -121,7 +121,7 @@ func (s *site) idle(now time.Time) bool {
 func (e *engine) site(name string, now time.Time) *site {
 	s := e.sites[name]
 	if s == nil {
-		s = newSite(name, &e.flows.backlog)
+		s = newSite(name, e.gate(name).backlog)
 		e.sites[name] = s
 	}
 	s.used = now

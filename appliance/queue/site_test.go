@@ -22,6 +22,7 @@ type sited struct {
 	*house
 	mu     sync.Mutex
 	limits map[string]appliance.SiteLimits
+	relays appliance.SiteLimits     // of the relay
 	failed map[string]error         // by site
 	slow   map[string]time.Duration // by site
 	asked  []string
@@ -64,7 +65,7 @@ func (r sitedRelay) Site(ctx context.Context, nextHop string) (appliance.Site, e
 	r.s.mu.Lock()
 	name := siteOf(nextHop)
 	r.s.asked = append(r.s.asked, nextHop)
-	err, slow, limits := r.s.failed[name], r.s.slow[name], r.s.limits[name]
+	err, slow, limits, all := r.s.failed[name], r.s.slow[name], r.s.limits[name], r.s.relays
 	r.s.mu.Unlock()
 	if slow > 0 {
 		select {
@@ -73,7 +74,7 @@ func (r sitedRelay) Site(ctx context.Context, nextHop string) (appliance.Site, e
 			return appliance.Site{}, ctx.Err()
 		}
 	}
-	return appliance.Site{Name: name, Limits: limits}, err
+	return appliance.Site{Name: name, Limits: limits, Relay: all}, err
 }
 
 // serve answers for a domain, and counts what its site gets.

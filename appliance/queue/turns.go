@@ -98,12 +98,11 @@ func (e *engine) dispatch(ctx context.Context) {
 func (e *engine) nextTurn(now time.Time) *stream {
 	for i := range lane(lanes) {
 		l := (e.lastLane + 1 + i) % lanes
-		t := e.first(l)
+		t := e.first(l, now)
 		if t == nil {
 			continue
 		}
-		if at := e.pace.next(now, 0); at.After(now) {
-			e.pacedUntil = at
+		if e.holdUp(e.pace.next(now, 0), now) {
 			return nil
 		}
 		e.lastLane = l
@@ -171,6 +170,7 @@ func (e *engine) turn(ctx context.Context, d *destination, t *stream, now time.T
 	}
 	if s.used = now; !s.outage.down(now) && !d.outage.down(now) {
 		s.pace.take(now)
+		t.flow.gate.pace.take(now)
 		e.pace.take(now)
 	}
 	e.workers.Go(func() { e.work(d, s, j) })

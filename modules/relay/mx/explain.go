@@ -18,6 +18,7 @@ func (m *MX) Explain(ctx context.Context, q appliance.Question) []appliance.Answ
 		{Topic: "families", Text: strings.Join(m.IPVersions, ", then "), Attr: "ip_versions"},
 	}
 	all = append(all, m.explainSources(ctx, q.DNS)...)
+	all = append(all, m.RelayLimits.Explain()...)
 	all = append(all, m.Fallback.Explain()...)
 	if !q.DNS {
 		return append(all, appliance.Answer{Topic: "servers", Text: "the mail exchangers of " + q.To.Domain + "; --dns looks them up"})

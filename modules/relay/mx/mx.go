@@ -82,6 +82,7 @@ import (
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 	"github.com/waxwing-mail/waxwing/modules/internal/tlsrpt"
 	"github.com/waxwing-mail/waxwing/modules/relay/internal/fallback"
+	"github.com/waxwing-mail/waxwing/modules/relay/internal/limits"
 )
 
 func init() {
@@ -157,6 +158,7 @@ type MX struct {
 	// which saves a round trip. A server that fails with it gets DATA for a day
 	// by itself; false is for a network whose firewalls break it. Default true.
 	Chunking bool `hcl:"chunking,optional"`
+	limits.RelayLimits
 	// What the mail servers of single companies take. The label is the name of
 	// the provider. Default: what comes with Waxwing, as docs/relays.md says.
 	Providers []Provider `hcl:"provider,block"`
@@ -226,6 +228,9 @@ const (
 
 // Validate implements appliance.Validator.
 func (m *MX) Validate() error {
+	if err := m.Check(); err != nil {
+		return err
+	}
 	if _, err := m.tlsMode(); err != nil {
 		return &appliance.AttrError{Attr: "tls", Msg: err.Error()}
 	}

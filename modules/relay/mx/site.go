@@ -30,6 +30,7 @@ func (m *MX) Site(ctx context.Context, nextHop string) (appliance.Site, error) {
 	site := appliance.Site{
 		Name:   p.Label,
 		Limits: appliance.SiteLimits{Connections: p.Connections, Rate: slower(p.Rate, m.warmup.rate(time.Now()))},
+		Relay:  m.Limits(),
 	}
 	if p == &m.providers.other {
 		site.Name = siteName(hosts)

@@ -53,6 +53,19 @@ func provisioned(t *testing.T, r appliance.Resolver, blocks ...Provider) *MX {
 	return m
 }
 
+// TestSite_RelayLimits: every site tells what the relay has over all of them.
+func TestSite_RelayLimits(t *testing.T) {
+	m := provisioned(t, mxRecords{"one.example": {"mx1.hoster.example."}})
+	m.Connections, m.Rate = 50, appliance.Rate{Count: 20_000, Per: 24 * time.Hour}
+	site, err := m.Site(t.Context(), "one.example")
+	if want := (appliance.SiteLimits{Connections: 50, Rate: m.Rate}); err != nil || site.Relay != want || site.Limits.Connections != 0 {
+		t.Errorf("%+v, %v", site, err)
+	}
+	if m.Connections = -1; m.Validate() == nil {
+		t.Error("-1 connections are valid")
+	}
+}
+
 // TestSite: which domains are on the same servers.
 func TestSite(t *testing.T) {
 	long := make([]string, 15)

@@ -29,7 +29,7 @@ func (s *Smarthost) Explain(ctx context.Context, q appliance.Question) []applian
 	default:
 		all = append(all, appliance.Answer{Topic: "login", Text: "none", Attr: "username"})
 	}
-	return append(all, s.Fallback.Explain()...)
+	return append(append(all, s.RelayLimits.Explain()...), s.Fallback.Explain()...)
 }
 
 // found is what the DNS says of a host, if it may be asked.

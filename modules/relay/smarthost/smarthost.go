@@ -51,6 +51,7 @@ import (
 	"github.com/waxwing-mail/waxwing/modules/internal/certs"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 	"github.com/waxwing-mail/waxwing/modules/relay/internal/fallback"
+	"github.com/waxwing-mail/waxwing/modules/relay/internal/limits"
 )
 
 func init() {
@@ -87,6 +88,7 @@ type Smarthost struct {
 	// relay_clientcerts, needs neither. Default: "password" with a username.
 	Authenticate string `hcl:"authenticate,optional"`
 	certs.ClientSettings
+	limits.RelayLimits
 	// "verified": STARTTLS with a valid certificate for the server's name.
 	// "implicit": the same from the first octet on, as on port 465.
 	// "required": STARTTLS with any certificate. "opportunistic": STARTTLS
@@ -134,6 +136,9 @@ func New() *Smarthost {
 
 // Validate implements appliance.Validator.
 func (s *Smarthost) Validate() error {
+	if err := s.Check(); err != nil {
+		return err
+	}
 	hosts, err := s.endpoints()
 	if err != nil {
 		return err
@@ -286,4 +291,10 @@ func (s *Smarthost) lookup(ctx context.Context, host string) ([]netip.Addr, erro
 		err = errors.New("no address")
 	}
 	return ips, err
+}
+
+// Site implements [appliance.SitedRelay]: a smarthost is one site, which has the
+// limits of the relay.
+func (s *Smarthost) Site(context.Context, string) (appliance.Site, error) {
+	return appliance.Site{Limits: s.Limits()}, nil
 }

@@ -409,3 +409,16 @@ func TestHonoursRequireTLS(t *testing.T) {
 		}
 	}
 }
+
+// TestLimits: the queue is told what the provider allows.
+func TestLimits(t *testing.T) {
+	s := New()
+	s.Address, s.Connections, s.Rate = "smtp.example.net:587", 5, appliance.Rate{Count: 14, Per: time.Second}
+	site, err := s.Site(t.Context(), s.NextHop(appliance.Mailbox{}))
+	if want := (appliance.SiteLimits{Connections: 5, Rate: s.Rate}); err != nil || site.Limits != want {
+		t.Errorf("%+v, %v", site, err)
+	}
+	if s.Connections = -1; attr(s.Validate()) != "connections" {
+		t.Errorf("%v", s.Validate())
+	}
+}
