@@ -17,6 +17,10 @@ const (
 	isMessage               // a header and another entity
 )
 
+// maxBoundary is the longest boundary (RFC 2046, section 5.1.1: "no longer than
+// 70 characters"). Each line is compared with those of all multiparts around it.
+const maxBoundary = 70
+
 // An entity is the message or a part of it (RFC 2045, section 2.4).
 type entity struct {
 	kind     kind
@@ -66,7 +70,7 @@ func (e *entity) classify(mediaType, boundary string) {
 	switch {
 	case minor == "": // no type, but package mime lets it pass
 		e.kind = isFrozen
-	case major == "multipart" && minor != "signed" && minor != "encrypted" && e.identity() && boundary != "":
+	case major == "multipart" && minor != "signed" && minor != "encrypted" && e.identity() && boundary != "" && len(boundary) <= maxBoundary:
 		e.kind, e.boundary, e.digest = isMultipart, boundary, minor == "digest"
 	case mediaType == "message/rfc822" && e.identity():
 		e.kind = isMessage

@@ -128,6 +128,10 @@ func TestMendRefused(t *testing.T) {
 		"boundary line":          {mixed + "\n--b" + strings.Repeat(" ", 20<<10) + "\n\nx\n--b--\n", errAmbiguous},
 		"white boundary":         {mixed + "\n--b" + strings.Repeat(" ", 2000) + "\n\nx\n--b--\n", errPlace},
 		"similar boundary":       {mixed + "\n--b\n\n--b" + long + "--b--\n", errAmbiguous},
+		"boundary twice":         {mixed + "\n--b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n" + long + "--b--\n", errAmbiguous},
+		"boundary of the last":   {strings.Replace(mixed, "=b", "=\"b--\"", 1) + "\n--b--\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n" + long + "--b--\n", errAmbiguous},
+		"boundary in a boundary": {mixed + "\n--b\nContent-Type: multipart/mixed; boundary=bc\n\n--bc\n\n" + long + "--bc--\n--b--\n", errAmbiguous},
+		"boundary of 71 octets":  {strings.Replace(mixed, "=b", "="+strings.Repeat("b", 71), 1) + "\n--" + strings.Repeat("b", 71) + "\n\n" + long, errFrozen},
 		"H6 many parts":          {mixed + "\n" + strings.Repeat("--b\n\nx\n", maxEntities) + long, errTooMuch},
 	} {
 		_, err := through(t, lines(c.in))

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -188,29 +187,27 @@ func (w *walker) pass(b []byte) error {
 
 // boundary says which of the open multiparts a line is a boundary of, -1 if of
 // none, and whether it is the last. RFC 2046, section 5.1.1 wants a line that
-// merely begins as one to be one; programs differ in that, so that such a
-// message is left alone.
+// merely begins as one to be one; programs differ in that, and in whose boundary
+// it is if two multiparts have such ones, so that such a message is left alone.
 func (w *walker) boundary(text []byte) (level int, last bool, err error) {
 	rest, ok := bytes.CutPrefix(text, []byte("--"))
 	if !ok {
 		return -1, false, nil
 	}
-	similar := false
-	line := strings.TrimRight(string(rest), " \t")
-	for i := len(w.open) - 1; i >= 0; i-- {
-		switch b := w.open[i].boundary; {
-		case line == b:
-			return i, false, nil
-		case line == b+"--":
-			return i, true, nil
-		case strings.HasPrefix(line, b):
-			similar = true
+	line := bytes.TrimRight(rest, " \t")
+	level = -1
+	for i, e := range w.open {
+		n := len(e.boundary)
+		if len(line) < n || string(line[:n]) != e.boundary {
+			continue
 		}
+		end := string(line[n:])
+		if level >= 0 || end != "" && end != "--" {
+			return -1, false, errAmbiguous
+		}
+		level, last = i, end != ""
 	}
-	if similar {
-		return -1, false, errAmbiguous
-	}
-	return -1, false, nil
+	return level, last, nil
 }
 
 // cross ends whatever is open within a multipart, and begins its next part.

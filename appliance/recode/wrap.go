@@ -53,8 +53,9 @@ const softColumns = 75
 // What is none is left to nobody's judgement.
 type softened struct {
 	out    io.Writer
+	part   bool // there are boundaries around it
 	column int
-	escape int // octets that are left of "=3D"
+	escape int // octets that are left of "=3D"; of 2, the "=" is not written yet
 }
 
 // Write implements io.Writer.
@@ -63,22 +64,52 @@ func (s *softened) Write(p []byte) (int, error) {
 	for _, c := range p {
 		switch {
 		case c == '\r' && s.escape != 1, c == '\n': // after "=" it is a soft line break
-			s.column, s.escape = -1, 0
-		case s.escape > 0 && isHex(c):
-			s.escape--
+			s.equals(&b)
+			b.WriteByte(c)
+			s.column, s.escape = 0, 0
+		case s.escape == 2 && isHex(c):
+			s.soften(&b, 3)
+			s.equals(&b)
+			s.put(&b, c)
+			s.escape = 1
+		case s.escape == 1 && isHex(c):
+			s.put(&b, c)
+			s.escape = 0
 		case s.escape > 0, c >= 0x7f, c < ' ' && c != '\t':
 			return 0, errFrozen
 		case c == '=':
-			s.soften(&b, 3)
 			s.escape = 2
 		default:
-			s.soften(&b, 1)
+			s.literal(&b, c)
 		}
-		b.WriteByte(c)
-		s.column++
 	}
 	_, err := s.out.Write(b.Bytes())
 	return len(p), err
+}
+
+// literal writes an octet that stands for itself, unless it is a dash that would
+// begin a line of a part: where lines are broken anew, and with octets that have
+// become "=C3", such a line could be taken for a boundary that was none before.
+func (s *softened) literal(b *bytes.Buffer, c byte) {
+	s.soften(b, 1)
+	if s.part && s.column == 0 && c == '-' {
+		b.WriteString("=2D")
+		s.column = 3
+		return
+	}
+	s.put(b, c)
+}
+
+func (s *softened) put(b *bytes.Buffer, c byte) {
+	b.WriteByte(c)
+	s.column++
+}
+
+// equals writes the "=" that has been held back.
+func (s *softened) equals(b *bytes.Buffer) {
+	if s.escape == 2 {
+		s.put(b, '=')
+	}
 }
 
 // soften breaks the line if it has no room for n more octets.
@@ -94,50 +125,12 @@ func (s *softened) Close() error {
 	if s.escape == 1 {
 		return errFrozen
 	}
-	return nil
+	var b bytes.Buffer
+	s.equals(&b)
+	_, err := s.out.Write(b.Bytes())
+	return err
 }
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'F' || 'a' <= c && c <= 'f'
-}
-
-// undashed is encoded content in which no line has two dashes in front: where
-// lines are broken anew, and with octets that have become "=C3", one could be
-// taken for a boundary that was none before.
-type undashed struct {
-	out   io.Writer
-	start bool // of a line
-	held  bool // a dash that begins a line, and may be one of two
-}
-
-// Write implements io.Writer.
-func (u *undashed) Write(p []byte) (int, error) {
-	var b bytes.Buffer
-	for _, c := range p {
-		switch {
-		case u.held && c == '-':
-			b.WriteString("=2D=\r\n") // the second one begins a line again
-			continue
-		case u.held:
-			b.WriteByte('-')
-			u.held = false
-		case u.start && c == '-':
-			u.held, u.start = true, false
-			continue
-		}
-		b.WriteByte(c)
-		u.start = c == '\n'
-	}
-	_, err := u.out.Write(b.Bytes())
-	return len(p), err
-}
-
-// Close implements io.Closer.
-func (u *undashed) Close() error {
-	if !u.held {
-		return nil
-	}
-	u.held = false
-	_, err := io.WriteString(u.out, "-")
-	return err
 }

@@ -23,11 +23,7 @@ func (w *writer) begin(e *entity, h *appliance.Header, raw []byte) error {
 	}
 	e.encode, e.wrap = w.plan[w.n].encode, w.plan[w.n].wrap
 	w.n++
-	w.encoder = e.writer(w.out)
-	if w.encoder != nil && raw != nil { // a part, with boundaries around it
-		dashes := &undashed{out: w.out, start: true}
-		w.encoder = &closers{e.writer(dashes), dashes}
-	}
+	w.encoder = e.writer(w.out, raw != nil)
 	if raw == nil {
 		return nil
 	}
@@ -38,16 +34,17 @@ func (w *writer) begin(e *entity, h *appliance.Header, raw []byte) error {
 	return w.between([]byte("\r\n"))
 }
 
-// writer is what the content of a leaf goes through, or nil.
-func (e *entity) writer(out io.Writer) io.WriteCloser {
-	lines := &wrapped{out: out}
+// writer is what the content of a leaf goes through, or nil; part says that there
+// are boundaries around it.
+func (e *entity) writer(out io.Writer, part bool) io.WriteCloser {
+	lines, soft := &wrapped{out: out}, &softened{out: out, part: part}
 	switch {
 	case e.encode == "quoted-printable":
-		return quotedprintable.NewWriter(out)
+		return &closers{quotedprintable.NewWriter(soft), soft}
 	case e.encode == "base64":
 		return &closers{base64.NewEncoder(base64.StdEncoding, lines), lines}
 	case e.wrap == "quoted-printable":
-		return &softened{out: out}
+		return soft
 	case e.wrap == "base64":
 		return &closers{&stripped{out: lines}, lines}
 	}
