@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -20,7 +21,12 @@ func (a *attempt) wanted(i int, event appliance.Notify) bool {
 func (a *attempt) describe(i int) dsn.Recipient {
 	to := &a.d.Recipients[i]
 	r := dsn.Recipient{Recipient: to.Recipient, Result: to.Last, LastAttempt: to.When}
-	if a.fates[i].expired {
+	switch {
+	case !a.fates[i].expired:
+	case !to.Last.Remote && to.Last.Reply.Detail.Subject == 7:
+		// A policy, such as TLS that was a must, and not that nobody was there.
+		r.Status = fmt.Sprintf("5.7.%d", to.Last.Reply.Detail.Detail)
+	default:
 		r.Status = "4.4.7" // RFC 3463, section 3.5: delivery time expired
 	}
 	return r

@@ -191,7 +191,7 @@ func TestExpired(t *testing.T) {
 		})
 		h.send("ann@example.com", "bob@example.org")
 		after(6 * 24 * time.Hour)
-		checkReports(t, h, "delayed 4.7.5", "failed 4.4.7")
+		checkReports(t, h, "delayed 4.7.5", "failed 5.7.5")
 		got := h.told(appliance.EventBounced)
 		if len(got) != 1 || !errors.Is(got[0].Reply, cause) ||
 			!strings.HasSuffix(got[0].Reply.String(), "the last reply was: 451 4.7.5 TLS with mx.example.org failed") {
