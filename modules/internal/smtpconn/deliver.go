@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -45,8 +46,9 @@ type attempt struct {
 	m        *mail
 	outcomes []outcome
 	sessions int
-	refused  []netip.Addr // of ours
-	failure  *Failure     // of the servers that could not be used
+	refused  []netip.Addr     // of ours
+	asked    []netip.AddrPort // servers that have answered about the message
+	failure  *Failure         // of the servers that could not be used
 }
 
 // try tries one server and says whether the attempt is over.
@@ -59,7 +61,7 @@ func (a *attempt) try(ctx context.Context, t Target, failure *Failure) (over boo
 		a.fail(ctx, NewFailure(t.Name, lost(ctx, t.Name, stageConnect, ctx.Err())), began)
 		return true
 	}
-	if a.hasRefused(t.Source) {
+	if a.hasRefused(t.Source) || a.hasAsked(t.Addr) {
 		return false
 	}
 	todo := a.unsettled()
@@ -100,6 +102,13 @@ func (a *attempt) fail(ctx context.Context, f *Failure, began time.Time) (over b
 		a.failure = f
 	}
 	return f.Stop
+}
+
+// hasAsked says that a server has been asked about the message in this attempt.
+// It does not answer otherwise because it is asked again from another address of
+// ours, and to greylisting that is another client.
+func (a *attempt) hasAsked(addr netip.AddrPort) bool {
+	return addr.IsValid() && slices.Contains(a.asked, addr)
 }
 
 func (a *attempt) unsettled() []int {

@@ -46,8 +46,9 @@
 // it was last tried comes after the others. A server that cannot be reached, or that sends
 // us away before MAIL, is passed over. One that answers MAIL is a session; the
 // recipients it defers are offered to the next server too, in at most two
-// sessions for each attempt. If no server answered MAIL, the outcome is
-// permanent only if every one of them failed permanently.
+// sessions for each attempt, but not to itself again from another address of
+// ours. If no server answered MAIL, the outcome is permanent only if every one
+// of them failed permanently.
 //
 // A server that refuses the address of ours that it is asked from, and not the
 // message ([Config.Blames]), is no session either, as long as nobody got the

@@ -72,6 +72,7 @@ func (a *attempt) session(ctx context.Context, t Target, todo []int) (over bool)
 		a.observe(ctx, t, true)
 	}
 	a.sessions++
+	a.asked = append(a.asked, t.Addr)
 	return a.sessions == maxSessions || len(a.unsettled()) == 0
 }
 

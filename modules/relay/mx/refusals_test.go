@@ -178,6 +178,7 @@ func TestLadderStays(t *testing.T) {
 		heard  string
 	}{
 		{"the recipient", from9("RCPT", "550 5.1.1 No such user"), []string{"u@a.test"}, "550 5.1.1 mx.test", "127.0.0.9 MAIL FROM, 127.0.0.9 RCPT TO"},
+		{"greylisting", from9("RCPT", "450 4.2.0 Greylisted, try again in 300 seconds"), []string{"u@a.test"}, "450 4.2.0 mx.test", "127.0.0.9 MAIL FROM, 127.0.0.9 RCPT TO"},
 		{"the content", from9(".", "554 5.7.1 This looks like spam"), []string{"u@a.test"}, "554 5.7.1 mx.test", all9},
 		{"P4 in doubt", from9(".", "HANG UP"), []string{"u@a.test"}, "451 4.4.2 mx.test", all9},
 		{"one has got it", from9("RCPT TO:<v@", listed), []string{"u@a.test", "v@a.test"}, "250 2.0.0 mx.test, 550 5.7.1 mx.test",
