@@ -185,7 +185,7 @@ func wrap(text string, width int) []string {
 		switch {
 		case line == "":
 			line = word
-		case len([]rune(line))+1+len([]rune(word)) > width:
+		case columns(line)+1+columns(word) > width:
 			lines, line = append(lines, line), word
 		default:
 			line += " " + word

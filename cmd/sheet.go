@@ -4,7 +4,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // A sheet is names and texts for people, one below the other and wrapped at
@@ -39,7 +38,7 @@ func (s *sheet) add(indent int, name, text string) {
 	if name == "" {
 		column = indent
 	}
-	head += strings.Repeat(" ", max(column-utf8.RuneCountInString(head), 0))
+	head += strings.Repeat(" ", max(column-columns(head), 0))
 	for i, line := range wrap(printable(text), sheetWidth-column) {
 		if i > 0 {
 			head = strings.Repeat(" ", column)

@@ -16,7 +16,7 @@ import (
 // no column is made wider.
 type table struct {
 	rows  [][]string
-	width int   // of a line, in characters; 0 is no limit
+	width int   // of a line, in columns of the terminal; 0 is no limit
 	soft  []int // the columns that are shortened in the middle to keep to it
 	prose []int // those that are shortened at the end
 }
@@ -42,7 +42,7 @@ func (t *table) write(w io.Writer) error {
 			}
 			line.WriteString(cell)
 			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+columnGap))
+				line.WriteString(strings.Repeat(" ", widths[i]-columns(cell)+columnGap))
 			}
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
@@ -63,7 +63,7 @@ func (t *table) widths() []int {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(printable(cell)))
+			widths[i] = max(widths[i], columns(printable(cell)))
 		}
 	}
 	if t.width == 0 {
@@ -100,7 +100,7 @@ func widestOf(widths, columns []int, least int) int {
 
 // short is a cell of a column in so many characters.
 func (t *table) short(cell string, column, width int) string {
-	if slices.Contains(t.prose, column) && utf8.RuneCountInString(cell) > width {
+	if slices.Contains(t.prose, column) && columns(cell) > width {
 		return clip(cell, width-1) + "…"
 	}
 	return middle(cell, width)
@@ -109,12 +109,11 @@ func (t *table) short(cell string, column, width int) string {
 // middle shortens text to a width by what is in the middle of it: addresses
 // begin and end with what tells them apart.
 func middle(text string, width int) string {
-	all := []rune(text)
-	if len(all) <= width {
+	if columns(text) <= width {
 		return text
 	}
 	head := width / 2
-	return string(all[:head]) + "…" + string(all[len(all)-(width-head-1):])
+	return clip(text, head) + "…" + clipFront(text, width-head-1)
 }
 
 // printable replaces what would move the cursor of a terminal or turn the

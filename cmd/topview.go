@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/admin"
@@ -174,12 +173,4 @@ func age(now, t time.Time) string {
 		unit = time.Minute
 	}
 	return appliance.FormatDuration(d.Truncate(unit))
-}
-
-// clip cuts a line to a number of characters.
-func clip(line string, width int) string {
-	if utf8.RuneCountInString(line) <= width {
-		return line
-	}
-	return string([]rune(line)[:width])
 }

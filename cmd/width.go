@@ -7,7 +7,7 @@ import (
 	"golang.org/x/term"
 )
 
-// plainWidth is how wide lists are where there is no terminal, in characters.
+// plainWidth is how wide lists are where there is no terminal, in columns.
 const plainWidth = 80
 
 // wideFlag adds --wide to a command that writes a list.
