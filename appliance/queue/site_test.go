@@ -6,134 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/waxwing-mail/waxwing/appliance"
 )
-
-// sited is a house whose relay knows sites: the domains that end with
-// ".SITE.test" are on the servers of SITE.
-type sited struct {
-	*house
-	mu     sync.Mutex
-	limits map[string]appliance.SiteLimits
-	relays appliance.SiteLimits     // of the relay
-	failed map[string]error         // by site
-	slow   map[string]time.Duration // by site
-	asked  []string
-	inside map[string]int // deliveries at a time, by site
-	most   map[string]int
-	starts map[string][]time.Time // of deliveries, by site
-	takes  time.Duration          // each delivery
-}
-
-func newSited(t *testing.T, change func(in *appliance.EngineContext)) *sited {
-	s := &sited{
-		limits: make(map[string]appliance.SiteLimits), failed: make(map[string]error), slow: make(map[string]time.Duration),
-		inside: make(map[string]int), most: make(map[string]int), starts: make(map[string][]time.Time), takes: time.Second,
-	}
-	s.house = newHouse(t, func(in *appliance.EngineContext) {
-		in.Router = s
-		if change != nil {
-			change(in)
-		}
-	})
-	return s
-}
-
-// AcquireRelay implements appliance.RelayFinder.
-func (s *sited) AcquireRelay(name string) (appliance.Relay, func(), bool) {
-	return sitedRelay{s.relay, s}, func() {}, name == "mx"
-}
-
-type sitedRelay struct {
-	appliance.Relay
-	s *sited
-}
-
-func siteOf(domain string) string {
-	parts := strings.Split(domain, ".")
-	return parts[len(parts)-2]
-}
-
-func (r sitedRelay) Site(ctx context.Context, nextHop string) (appliance.Site, error) {
-	r.s.mu.Lock()
-	name := siteOf(nextHop)
-	r.s.asked = append(r.s.asked, nextHop)
-	err, slow, limits, all := r.s.failed[name], r.s.slow[name], r.s.limits[name], r.s.relays
-	r.s.mu.Unlock()
-	if slow > 0 {
-		select {
-		case <-time.After(slow):
-		case <-ctx.Done():
-			return appliance.Site{}, ctx.Err()
-		}
-	}
-	return appliance.Site{Name: name, Limits: limits, Relay: all}, err
-}
-
-// serve answers for a domain, and counts what its site gets.
-func (s *sited) serve(domain string, a answer) {
-	site := siteOf(domain)
-	s.relay.answer(domain, func(ctx context.Context, env appliance.Envelope) []appliance.Result {
-		s.mu.Lock()
-		s.inside[site]++
-		s.most[site] = max(s.most[site], s.inside[site])
-		s.starts[site] = append(s.starts[site], time.Now())
-		s.mu.Unlock()
-		time.Sleep(s.takes)
-		s.mu.Lock()
-		s.inside[site]--
-		s.mu.Unlock()
-		return a(ctx, env)
-	})
-}
-
-// begun is when deliveries to a site began.
-func (s *sited) begun(site string) []time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.starts[site])
-}
-
-// busiest is how many deliveries at a time there were at most.
-func (s *sited) busiest(site string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.most[site]
-}
-
-// fail has look-ups of a site fail, or not.
-func (s *sited) fail(site string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failed[site] = err
-}
-
-func (s *sited) state(t *testing.T, name string) appliance.SiteState {
-	t.Helper()
-	all := s.engine.Sites()
-	i := slices.IndexFunc(all, func(x appliance.SiteState) bool { return x.Name == name })
-	if i < 0 {
-		t.Fatalf("no site %s among %+v", name, all)
-	}
-	return all[i]
-}
-
-func domains(n int, site string) []string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = fmt.Sprintf("d%d.%s.test", i, site)
-	}
-	return all
-}
-
-var ok250 = says(250, 0, 0, "ok")
 
 // TestSharedSite: 200 domains on the same servers get the connections of one,
 // and their mail takes turns.
@@ -238,55 +116,6 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// checkRate looks at each stretch of time.
-func checkRate(t interface{ Errorf(string, ...any) }, starts []time.Time, count int, per time.Duration) {
-	for i := range starts {
-		if j := i + count; j < len(starts) && starts[j].Sub(starts[i]) < per {
-			t.Errorf("%d deliveries within %v", count+1, starts[j].Sub(starts[i]))
-			return
-		}
-	}
-}
-
-// TestPace: whatever the demand and the clock, a rate is never exceeded, and
-// what waits gets all of it, but for a rounding error.
-func TestPace(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		rate := appliance.Rate{
-			Count: rapid.IntRange(1, 500).Draw(t, "count"),
-			Per:   time.Duration(rapid.IntRange(1, 100_000).Draw(t, "per")) * time.Millisecond,
-		}
-		p := pace{rate: rate}
-		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		now := start
-		var starts []time.Time
-		for range rapid.IntRange(1, 2000).Draw(t, "deliveries") {
-			if rapid.IntRange(0, 20).Draw(t, "idle") == 0 {
-				now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*rate.Per)).Draw(t, "for")))
-			}
-			if at := p.next(now, 0); at.After(now) {
-				now = at
-			}
-			p.take(now)
-			starts = append(starts, now)
-		}
-		checkRate(t, starts, rate.Count, rate.Per)
-	})
-}
-
-// TestPaceClockBack: a clock that is put back stops nothing.
-func TestPaceClockBack(t *testing.T) {
-	now := time.Now()
-	p := pace{rate: appliance.Rate{Count: 10, Per: time.Hour}}
-	for range 10 {
-		p.take(now)
-	}
-	now = now.Add(-48 * time.Hour)
-	if at := p.next(now, time.Minute); at.After(now) {
-		t.Errorf("the next is %v ahead", at.Sub(now))
-	}
-}
-
 // TestSiteUnknown: a look-up that fails makes the next hop a site of its own
 // for a minute; what was known before stays.
 func TestSiteUnknown(t *testing.T) {
@@ -388,11 +217,6 @@ func TestSiteDown(t *testing.T) {
 	})
 }
 
-func (s *sited) startSited() *sited {
-	s.start()
-	return s
-}
-
 // TestSlowDown: a site that says 421 to everything is asked less and less, up
 // to once a minute; when it takes mail again, speed comes back step by step.
 func TestSlowDown(t *testing.T) {
@@ -479,12 +303,6 @@ func TestSitesForgotten(t *testing.T) {
 	})
 }
 
-func (s *sited) remembered() (sites, destinations int) {
-	s.engine.mu.Lock()
-	defer s.engine.mu.Unlock()
-	return len(s.engine.sites), len(s.engine.dests)
-}
-
 // TestSmallBehindBig: a large message takes one of the places of its next hop,
 // and small ones go by in the others.
 func TestSmallBehindBig(t *testing.T) {
@@ -507,71 +325,4 @@ func TestSmallBehindBig(t *testing.T) {
 		}
 		after(10 * time.Minute)
 	})
-}
-
-// TestSiteLimits_Model: whatever happens – look-ups that fail, sites that
-// change, reloads, suspensions, refusals – no site ever gets more than its
-// connections, and every message ends once.
-func TestSiteLimits_Model(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		plan := rapid.SliceOfN(rapid.IntRange(0, 9), 5, 40).Draw(rt, "plan")
-		picks := rapid.SliceOfN(rapid.IntRange(0, 59), 40, 40).Draw(rt, "picks")
-		synctest.Test(t, func(t *testing.T) { modelRun(t, plan, picks) })
-	})
-}
-
-func modelRun(t *testing.T, plan, picks []int) {
-	s := newSited(t, func(in *appliance.EngineContext) { in.Settings.Concurrency = 12 })
-	names := []string{"one", "two", "three"}
-	for i, n := range names {
-		s.limits[n] = appliance.SiteLimits{Connections: i + 1}
-	}
-	var all []string
-	for _, n := range names {
-		all = append(all, domains(20, n)...)
-	}
-	for _, d := range all {
-		s.serve(d, ok250)
-	}
-	s.start()
-	sent := 0
-	for i, step := range plan {
-		d := all[picks[i]]
-		site := siteOf(d)
-		switch step {
-		case 0, 1, 2, 3:
-			for range 10 {
-				s.send("", "bob@"+d)
-				sent++
-			}
-		case 4:
-			s.serve(d, says(421, 0, 0, "enough"))
-		case 5:
-			s.serve(d, ok250)
-		case 6:
-			s.engine.Configure(appliance.DefaultSettings().Queue)
-		case 7:
-			err := s.engine.Suspend(t.Context(), appliance.Suspension{Name: site, Until: s.now().Add(time.Minute)})
-			if err != nil {
-				t.Fatal(err)
-			}
-		case 8:
-			s.serve(d, says(451, 0, 0, "later"))
-		case 9:
-			after(time.Minute)
-		}
-		after(time.Duration(picks[i]) * 100 * time.Millisecond)
-	}
-	for _, d := range all {
-		s.serve(d, ok250)
-	}
-	after(6 * time.Hour)
-	for i, n := range names {
-		if most := s.busiest(n); most > i+1 {
-			t.Errorf("%d at a time at site %s, limit %d", most, n, i+1)
-		}
-	}
-	if n := len(s.told(appliance.EventDelivered)); n != sent {
-		t.Errorf("%d delivered of %d", n, sent)
-	}
 }

@@ -233,7 +233,11 @@ func (e *engine) leaseSize(d *destination) int {
 // leaseNewcomer asks the store for the next newcomer of a stream. mu is held,
 // but not while the store is asked.
 func (e *engine) leaseNewcomer(ctx context.Context, d *destination, t *stream) {
-	key := e.admit(d, d.batch(t.flow, t.from))
+	b := d.batch(t.flow, t.from)
+	if b == nil {
+		return
+	}
+	key := e.admit(d, b)
 	now := e.now() // and not the time of the turn: the newcomer may be younger
 	got, found, err := e.lease(ctx, d, appliance.LeaseRequest{Now: now, Max: 1, Keys: []appliance.DeliveryKey{key}})
 	if err != nil || found == 0 {
