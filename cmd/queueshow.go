@@ -62,7 +62,7 @@ func (s *sheet) delivery(d *admin.QueuedDelivery) {
 	s.add(0, "destination", d.Destination)
 	s.add(0, "state", fmt.Sprintf("%s, %s so far", d.State, number(d.Attempts, "attempt", "attempts")))
 	if d.State == "waiting" {
-		s.add(0, "next", clock(d.Due)+", "+ahead(d.Due.Sub(s.now)))
+		s.add(0, "next", clock(d.Due)+", "+ahead(d.Due.Sub(s.now))+s.isDue(d))
 	}
 	if d.State != "done" {
 		s.add(0, "gives up", clock(d.GivesUp)+", "+ahead(d.GivesUp.Sub(s.now)))
@@ -76,6 +76,14 @@ func (s *sheet) delivery(d *admin.QueuedDelivery) {
 	for i := range d.History {
 		s.attempt(&d.History[i])
 	}
+}
+
+// isDue says where to look for what keeps a delivery whose time has come.
+func (s *sheet) isDue(d *admin.QueuedDelivery) string {
+	if d.Due.After(s.now) {
+		return ""
+	}
+	return `: it waits for its turn, or for a limit of its site, of which "waxwing queue sites" tells`
 }
 
 func (s *sheet) recipient(r *admin.QueuedRecipient) {

@@ -28,3 +28,22 @@ func TestShowFallback(t *testing.T) {
 		t.Error(one)
 	}
 }
+
+// TestShowDue: a delivery whose time has come and that is not under way says
+// where to look for the reason; one that waits for its time does not.
+func TestShowDue(t *testing.T) {
+	text := func(due time.Duration, state string) string {
+		s := &sheet{now: noon}
+		s.delivery(&admin.QueuedDelivery{Destination: "internet/example.org", State: state, Due: noon.Add(due)})
+		return strings.Join(strings.Fields(s.b.String()), " ")
+	}
+	const where = `now: it waits for its turn, or for a limit of its site, of which "waxwing queue sites" tells`
+	if got := text(-time.Minute, "waiting"); !strings.Contains(got, where) {
+		t.Error(got)
+	}
+	for _, got := range []string{text(time.Minute, "waiting"), text(-time.Minute, "held"), text(-time.Minute, "active")} {
+		if strings.Contains(got, "queue sites") {
+			t.Error(got)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,28 +59,53 @@ func (p *program) showSummary(sum admin.QueueSummary) error {
 }
 
 // summaryTable is a line for each group: all there is to say where there is no
-// limit, and otherwise without what can be spared.
+// limit, and otherwise without what can be spared. The keys have what room there
+// is: shortened, those of many destinations look the same.
 func summaryTable(sum admin.QueueSummary, width int, now time.Time) *table {
-	t := &table{width: width, soft: []int{0}, prose: []int{7}}
+	t := &table{width: width, soft: []int{0}}
+	row := wholeGroup
 	if width == 0 {
 		t.add(strings.ToUpper(sum.By), "RECIPIENTS", "MESSAGES", "SIZE", "ACTIVE", "HELD", "OLDEST", "NEXT", "LAST")
 	} else {
-		t.add(strings.ToUpper(sum.By), "WAITING", "SIZE", "ACTIVE", "HELD", "OLDEST", "NEXT", "LAST")
+		held := sum.Held > 0
+		row = func(g *admin.QueueGroup) []string { return shortGroup(g, held, now) }
+		heading := []string{strings.ToUpper(sum.By), "WAITING", "SIZE", "ACTIVE", "HELD", "OLDEST", "NEXT", "LAST"}
+		if !held {
+			heading = slices.Delete(heading, heldColumn, heldColumn+1)
+		}
+		t.prose, t.least = []int{len(heading) - 1}, leastLast
+		t.add(heading...)
 	}
 	for i := range sum.Groups {
-		g := &sum.Groups[i]
-		if width == 0 {
-			t.add(g.Key, fmt.Sprint(g.Recipients), fmt.Sprint(g.Messages), octets(g.Octets), fmt.Sprint(g.Active), fmt.Sprint(g.Held),
-				clock(g.Oldest), clock(g.Next), lastHeard(g))
-		} else {
-			t.add(g.Key, fmt.Sprint(g.Recipients), octets(g.Octets), fmt.Sprint(g.Active), fmt.Sprint(g.Held),
-				age(now, g.Oldest), shortly(now, g.Next), lastHeard(g))
-		}
+		t.add(row(&sum.Groups[i])...)
 	}
 	if sum.More > 0 {
 		t.add(fmt.Sprintf("and %d more", sum.More))
 	}
 	return t
+}
+
+const (
+	heldColumn = 4  // of a short table, which leaves it out if nothing is held
+	leastLast  = 12 // characters of what was heard, which begins with its class
+)
+
+func wholeGroup(g *admin.QueueGroup) []string {
+	return []string{
+		g.Key, fmt.Sprint(g.Recipients), fmt.Sprint(g.Messages), octets(g.Octets), fmt.Sprint(g.Active), fmt.Sprint(g.Held),
+		clock(g.Oldest), clock(g.Next), lastHeard(g),
+	}
+}
+
+func shortGroup(g *admin.QueueGroup, held bool, now time.Time) []string {
+	row := []string{
+		g.Key, fmt.Sprint(g.Recipients), octets(g.Octets), fmt.Sprint(g.Active), fmt.Sprint(g.Held),
+		age(now, g.Oldest), shortly(now, g.Next), lastHeard(g),
+	}
+	if !held {
+		row = slices.Delete(row, heldColumn, heldColumn+1)
+	}
+	return row
 }
 
 func lastHeard(g *admin.QueueGroup) string {

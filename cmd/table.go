@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ type table struct {
 	width int   // of a line, in columns of the terminal; 0 is no limit
 	soft  []int // the columns that are shortened in the middle to keep to it
 	prose []int // those that are shortened at the end
+	least int   // of prose, while what else is shortened need not be; 0 is leastProse
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
@@ -26,7 +28,7 @@ func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 const (
 	columnGap  = 2
 	leastWidth = 8  // of a column that is shortened
-	leastProse = 16 // of prose, while what else is shortened need not be
+	leastProse = 16 // of prose that is worth as much as what else is shortened
 )
 
 // write aligns the columns with two spaces between them.
@@ -73,8 +75,9 @@ func (t *table) widths() []int {
 	for _, w := range widths {
 		over += w
 	}
+	prose := cmp.Or(t.least, leastProse)
 	for ; over > 0; over-- {
-		i := widestOf(widths, t.prose, leastProse)
+		i := widestOf(widths, t.prose, prose)
 		if i < 0 {
 			i = widestOf(widths, slices.Concat(t.soft, t.prose), leastWidth)
 		}

@@ -85,7 +85,8 @@ func TestQueueListWidth(t *testing.T) {
 	}
 }
 
-// TestSummaryWidth: the same of a summary.
+// TestSummaryWidth: the same of a summary. What tells the lines apart is longer
+// than what was heard, and what nothing has takes no room.
 func TestSummaryWidth(t *testing.T) {
 	group := func(key string, waiting int, class appliance.Class) admin.QueueGroup {
 		g := admin.QueueGroup{Key: key, Class: class, QueueCount: admin.QueueCount{
@@ -99,9 +100,18 @@ func TestSummaryWidth(t *testing.T) {
 	sum := admin.QueueSummary{By: "destination", More: 7, Groups: []admin.QueueGroup{
 		group("internet/a-domain-with-a-long-name.department.example.org", 1_000_000, "reputation"), group("internet/b.example", 1, ""),
 	}}
-	want := `DESTINATION      WAITING  SIZE      ACTIVE  HELD  OLDEST  NEXT   LAST
-interne…ple.org  1000000  976.6MiB  0       3     1d2h    1m30s  reputation: 42…
-interne…example  1        1.0KiB    0       3     1d2h    1m30s  -
+	want := `DESTINATION               WAITING  SIZE      ACTIVE  OLDEST  NEXT   LAST
+internet/a-d…example.org  1000000  976.6MiB  0       1d2h    1m30s  reputation:…
+internet/b.example        1        1.0KiB    0       1d2h    1m30s  -
+and 7 more
+`
+	if diff := cmp.Diff(want, text(t, summaryTable(sum, 80, noon))); diff != "" {
+		t.Error(diff)
+	}
+	sum.Held = 6
+	want = `DESTINATION         WAITING  SIZE      ACTIVE  HELD  OLDEST  NEXT   LAST
+internet/…mple.org  1000000  976.6MiB  0       3     1d2h    1m30s  reputation:…
+internet/b.example  1        1.0KiB    0       3     1d2h    1m30s  -
 and 7 more
 `
 	if diff := cmp.Diff(want, text(t, summaryTable(sum, 80, noon))); diff != "" {
