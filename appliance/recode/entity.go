@@ -1,6 +1,7 @@
 package recode
 
 import (
+	"errors"
 	"mime"
 	"strings"
 
@@ -56,10 +57,12 @@ func newEntity(h *appliance.Header, digest bool) (*entity, error) {
 		contentType = "text/plain"
 	}
 	mediaType, params, err := mime.ParseMediaType(contentType)
-	if err != nil {
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
 		e.kind = isFrozen
 		return e, nil
 	}
+	// The name of a file without quotes, above all: what the part is, and how it
+	// is encoded, is beyond doubt. Without a boundary a multipart is frozen.
 	e.classify(mediaType, params["boundary"])
 	return e, nil
 }

@@ -99,6 +99,27 @@ func TestMend_H12(t *testing.T) {
 	}
 }
 
+// TestMendFileNames: a name without quotes, which many programs write beside a
+// file in one line, is no reason to refuse the file.
+func TestMendFileNames(t *testing.T) {
+	for _, name := range []string{"Offer 2026.pdf", "größe.pdf", "a;; x=y"} {
+		in := lines(mimeHead + "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/pdf; name=" + name + "\n" + b64 + "\n" +
+			strings.Repeat("QUFB", 400) + "\n--b\nContent-Type: text/html; name=" + name + "\n\n" + strings.Repeat("x", 1200) + "\n--b--\n")
+		out, err := through(t, in)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var after ruler
+		if after.measure([]byte(out)); after.long || strings.Count(out, "name="+name+"\r\n") != 2 {
+			t.Errorf("%s has become\n%s", name, out)
+		}
+		if diff := same(in, out); diff != "" {
+			t.Errorf("%s: (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // TestMendRefused: what would be something else afterwards is refused, and says
 // why and what to do.
 func TestMendRefused(t *testing.T) {
@@ -118,6 +139,8 @@ func TestMendRefused(t *testing.T) {
 		"encrypted":              {mimeHead + "Content-Type: multipart/encrypted; boundary=b\n\n--b\n\n" + long + "--b--\n", errFrozen},
 		"DKIM":                   {"DKIM-Signature: v=1\n" + text + "\n" + long, errSigned},
 		"ARC":                    {"ARC-Seal: i=1\n" + text + "\n" + long, errSigned},
+		"no such boundary":       {mimeHead + "Content-Type: multipart/mixed; boundary=a/b\n\n--a/b\n\n" + long + "--a/b--\n", errFrozen},
+		"two types":              {mimeHead + "Content-Type: text/plain; charset=a; charset=b\n\n" + long, errFrozen},
 		"no such encoding":       {text + "Content-Transfer-Encoding: x-own\n\n" + long, errFrozen},
 		"half of base64":         {text + b64 + "\n" + strings.Repeat("QUFB", 300) + "QU\n", errFrozen},
 		"base64 and more":        {text + b64 + "\n" + strings.Repeat("QUFB", 300) + "QQ==QUFB\n", errFrozen},

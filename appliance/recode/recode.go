@@ -53,7 +53,7 @@ var (
 	errAmbiguous = &Refusal{"the structure of the message is not beyond doubt"}
 	errTooMuch   = &Refusal{"the message has too many parts"}
 	errPlace     = &Refusal{"it is in a header, or in no part"}
-	errFrozen    = &Refusal{"it is in a part that must not be changed, such as multipart/signed, or one with an encoding that is none"}
+	errFrozen    = &Refusal{"it is in a part that must not be changed, such as multipart/signed, or one whose type or encoding is not well-formed"}
 	errSigned    = &Refusal{"somebody has signed the message already"}
 )
 
