@@ -162,6 +162,11 @@ type MX struct {
 	// What the mail servers of single companies take. The label is the name of
 	// the provider. Default: what comes with Waxwing, as docs/relays.md says.
 	Providers []Provider `hcl:"provider,block"`
+	// A file, in JSON, with what is known of providers, in place of what comes
+	// with Waxwing: a list of {"name", "mx", "connections", "rate",
+	// "messages_per_connection", "tls"}, as in the provider blocks, which still
+	// change what they name. Default: what comes with Waxwing.
+	ProvidersFile string `hcl:"providers_file,optional"`
 	// How to begin with addresses that have not sent mail before: with little for
 	// each site, and more from day to day. Default: with all there is.
 	Warmup *Warmup `hcl:"warmup,block"`
@@ -240,8 +245,10 @@ func (m *MX) Validate() error {
 	if _, err := parseDomains(m.Domains); err != nil {
 		return &appliance.AttrError{Attr: "domain", Msg: err.Error()}
 	}
-	if _, err := newProviders(m.Providers); err != nil {
-		return &appliance.AttrError{Attr: "provider", Msg: err.Error()}
+	if m.ProvidersFile == "" { // else Provision reads it
+		if err := m.openProviders(); err != nil {
+			return err
+		}
 	}
 	if err := m.Warmup.validate(); err != nil {
 		return err
@@ -303,7 +310,7 @@ func (m *MX) Provision(ctx *appliance.Context) error {
 	}
 	m.families, m.unused = split(m.IPVersions, m.sources)
 	m.hostname = ctx.Hostname
-	if m.providers, err = newProviders(m.Providers); err != nil {
+	if err := m.openProviders(); err != nil {
 		return err
 	}
 	if m.warmup, err = m.Warmup.plan(); err != nil {

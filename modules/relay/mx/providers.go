@@ -4,11 +4,13 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/internal/localfile"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 
@@ -60,19 +62,65 @@ type builtIn struct {
 	TLS                   string         `json:"tls"`
 }
 
-// builtInProviders reads providers.json.
-func builtInProviders() ([]Provider, error) {
-	d := json.NewDecoder(bytes.NewReader(providersText))
+// maxProvidersFile bounds providers_file, in octets.
+const maxProvidersFile = 1 << 20
+
+// openProviders puts together what is known and what the configuration says.
+func (m *MX) openProviders() error {
+	known, err := m.knownProviders()
+	if err != nil {
+		return err
+	}
+	if m.providers, err = newProviders(m.Providers, known); err != nil {
+		return &appliance.AttrError{Attr: "provider", Msg: err.Error()}
+	}
+	return nil
+}
+
+// knownProviders are those of providers_file, or those that come with Waxwing.
+func (m *MX) knownProviders() ([]Provider, error) {
+	if m.ProvidersFile == "" {
+		return readProviders(providersText)
+	}
+	text, err := localfile.Read(m.ProvidersFile, maxProvidersFile)
+	if err != nil {
+		return nil, &appliance.AttrError{Attr: "providers_file", Msg: "cannot be read", Err: err}
+	}
+	known, err := readProviders(text)
+	if err != nil {
+		return nil, &appliance.AttrError{
+			Attr: "providers_file", Err: err,
+			Msg: `is no list of providers; it should look like [{"name": "example", "mx": [".mx.example.net"], "connections": 5}]`,
+		}
+	}
+	return known, nil
+}
+
+// readProviders reads a list of providers in the form of providers.json.
+func readProviders(text []byte) ([]Provider, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	var list []builtIn
 	if err := d.Decode(&list); err != nil {
-		return nil, fmt.Errorf("providers.json: %w", err)
+		return nil, err
+	}
+	if d.More() {
+		return nil, errors.New("something follows the list")
+	}
+	if len(list) > maxProviders {
+		return nil, fmt.Errorf("%d providers; at most %d are allowed", len(list), maxProviders)
 	}
 	all := make([]Provider, len(list))
 	for i, b := range list {
 		all[i] = Provider{
-			Label: b.Name, MX: b.MX, Connections: b.Connections, Rate: b.Rate,
+			Label: strings.ToLower(b.Name), MX: b.MX, Connections: b.Connections, Rate: b.Rate,
 			MessagesPerConnection: b.MessagesPerConnection, TLS: b.TLS,
+		}
+		if slices.ContainsFunc(all[:i], func(p Provider) bool { return p.Label == all[i].Label }) {
+			return nil, fmt.Errorf("provider %q is there twice", b.Name)
+		}
+		if err := all[i].check(); err != nil {
+			return nil, fmt.Errorf("provider %q: %w", b.Name, err)
 		}
 	}
 	return all, nil
@@ -85,13 +133,9 @@ type providers struct {
 	other Provider // everybody else
 }
 
-// newProviders puts the blocks of a file together with those that come with
-// Waxwing.
-func newProviders(blocks []Provider) (providers, error) {
-	known, err := builtInProviders()
-	if err != nil {
-		return providers{}, err
-	}
+// newProviders puts the blocks of the configuration together with those that are
+// known.
+func newProviders(blocks, known []Provider) (providers, error) {
 	if len(blocks) > maxProviders {
 		return providers{}, fmt.Errorf("%d providers; at most %d are allowed", len(blocks), maxProviders)
 	}
@@ -116,7 +160,13 @@ func newProviders(blocks []Provider) (providers, error) {
 		}
 		p.list = append(p.list, b)
 	}
-	p.list = append(p.list, known...)
+	for _, k := range known {
+		if k.Label == defaultProvider {
+			p.other = k
+			continue
+		}
+		p.list = append(p.list, k)
+	}
 	return p, nil
 }
 

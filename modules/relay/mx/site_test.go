@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,10 +119,11 @@ func TestSite(t *testing.T) {
 // TestProviders: the file that comes with Waxwing is in order, and each of its
 // profiles is found.
 func TestProviders(t *testing.T) {
-	p, err := newProviders(nil)
-	if err != nil {
+	m := New()
+	if err := m.openProviders(); err != nil {
 		t.Fatal(err)
 	}
+	p := m.providers
 	for host, want := range map[string]string{
 		"alt1.gmail-smtp-in.l.google.com":           "google",
 		"mta5.am0.yahoodns.net":                     "yahoo",
@@ -148,10 +152,14 @@ func TestProviders(t *testing.T) {
 
 // TestProviderBlocks: what a block changes, and what is refused.
 func TestProviderBlocks(t *testing.T) {
+	known, err := readProviders(providersText)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p, err := newProviders([]Provider{
 		{Label: "Google", Connections: 20, TLS: "opportunistic"},
 		{Label: "mine", MX: []string{"MX.google.com.", "mx.example.net"}, Rate: appliance.Rate{Count: 1, Per: time.Second}},
-	})
+	}, slices.Clone(known))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,9 +181,52 @@ func TestProviderBlocks(t *testing.T) {
 		"tls":                     {{Label: "google", TLS: "none"}},
 		"twice":                   {{Label: "google"}, {Label: "google"}},
 	} {
-		if _, err := newProviders(b); err == nil || !strings.Contains(err.Error(), what) {
+		if _, err := newProviders(b, slices.Clone(known)); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%+v: %v, want %q", b, err, what)
 		}
+	}
+}
+
+// TestProvidersFile: a file replaces what is known, blocks still change it, and
+// what is wrong with it is said.
+func TestProvidersFile(t *testing.T) {
+	open := func(text string, blocks ...Provider) (*MX, error) {
+		m := New()
+		m.Providers, m.ProvidersFile = blocks, filepath.Join(t.TempDir(), "providers.json")
+		if err := os.WriteFile(m.ProvidersFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return m, m.openProviders()
+	}
+	m, err := open(`[
+  {"name": "Hoster", "serves": "many", "mx": [".MX.hoster.example."], "connections": 3, "rate": "30/1m"},
+  {"name": "default", "connections": 2}
+]`, Provider{Label: "hoster", Connections: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := m.providers.of("a.mx.hoster.example"); p.Label != "hoster" || p.Connections != 4 || p.Rate.Count != 30 {
+		t.Errorf("%+v", p)
+	}
+	if p := m.providers.of("aspmx.l.google.com"); p.Label != "default" || p.Connections != 2 {
+		t.Errorf("%+v", p)
+	}
+	for text, want := range map[string]string{
+		"":                                   "no list of providers",
+		"{}":                                 "no list of providers",
+		`[{"name": "a", "mx": [".b"]}] more`: "no list of providers",
+		`[{"name": "a", "speed": 9}]`:        "no list of providers",
+		`[{"name": "a"}]`:                    "mx must say",
+		`[{"name": "a", "mx": [".b"]}, {"name": "A", "mx": [".c"]}]`: "twice",
+		`[{"name": "a", "mx": [".b"], "rate": "fast"}]`:              "not a rate",
+	} {
+		if _, err := open(text); err == nil || !strings.Contains(err.Error(), want) || attr(err) != "providers_file" {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	m.ProvidersFile += ".gone"
+	if err := m.openProviders(); attr(err) != "providers_file" {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }
 
@@ -206,4 +257,13 @@ func TestProviderTLS(t *testing.T) {
 			t.Errorf("%d messages for each connection", n)
 		}
 	}
+}
+
+// attr is the attribute that an error is about.
+func attr(err error) string {
+	var a *appliance.AttrError
+	if errors.As(err, &a) {
+		return a.Attr
+	}
+	return ""
 }
