@@ -2,6 +2,7 @@ package admin
 
 import (
 	"io"
+	"net/http"
 	"time"
 )
 
@@ -10,3 +11,6 @@ func (s *Server) SetReadTimeout(d time.Duration) { s.http.ReadTimeout = d }
 
 // NewLineReader is newLineReader.
 func NewLineReader(r io.Reader) io.Reader { return newLineReader(r) }
+
+// Handler answers as the server does, without a connection.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
