@@ -80,7 +80,7 @@
 // Recipients that a relay could not serve go to its fallback in the same
 // attempt, if it is a [appliance.FallbackRelay] and says so: what the fallback
 // answers counts, and the first answer is remembered beside it. It is asked
-// although the next hop is left alone, takes place within the limits of that, and
+// although the next hop is left alone, within the limits of both, and
 // is not asked when the message may have been delivered. See [handover].
 //
 // What is put back because the server stops, or because its route leads

@@ -13,6 +13,9 @@ import (
 // cannot form a circle in a file; in a program they could.
 const maxHandedOn = 5
 
+// errFallbackFull defers what a fallback has no room for.
+var errFallbackFull = appliance.NewReply(451, 4, 5, "The relay that stands in has as much as its limits allow; trying again later")
+
 // A handover is the result of a recipient that does not count, because another
 // relay was asked instead.
 type handover struct {
@@ -45,9 +48,66 @@ func (a *attempt) handOn(ctx context.Context, g group) {
 	}
 	for _, next := range groups {
 		next.handed = g.handed + 1
-		a.tellHandover(g, next)
-		a.hand(ctx, next)
+		a.within(ctx, next, func() {
+			a.tellHandover(g, next)
+			a.hand(ctx, next)
+		})
 	}
+}
+
+// within does something within the limits of the relay that g goes to and of
+// its site. If they allow nothing now, the recipients wait for the next attempt.
+func (a *attempt) within(ctx context.Context, g group, do func()) {
+	found := a.siteOf(ctx, g)
+	leave, ok := a.e.visit(g.decision.Destination, found)
+	if !ok {
+		for _, i := range g.indexes {
+			a.set(i, g.decision.Relay.Addr().Name, appliance.Result{Reply: *errFallbackFull})
+		}
+		return
+	}
+	defer leave()
+	do()
+}
+
+// siteOf asks the relay of a group for its site; nil if it does not say.
+func (a *attempt) siteOf(ctx context.Context, g group) (found *appliance.Site) {
+	sited, ok := g.decision.Relay.To().(appliance.SitedRelay)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, locateTime)
+	defer cancel()
+	_ = a.guard("site", func() error { // without it, its limits are those that are known
+		s, err := sited.Site(ctx, hop(g.decision.Destination))
+		if err == nil {
+			found = &s
+		}
+		return err
+	})
+	return found
+}
+
+// visit takes a place for one delivery at a site, beside those that come to it
+// by their turn; it is false if there is none now. leave gives it back.
+func (e *engine) visit(destination string, found *appliance.Site) (leave func(), ok bool) {
+	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g, s := e.gate(destination), e.siteFound(destination, found, now)
+	if !s.room(e.settings) || !g.room() || s.next(now).After(now) || g.next(now).After(now) {
+		return nil, false
+	}
+	g.running, s.running = g.running+1, s.running+1
+	g.pace.take(now)
+	s.pace.take(now)
+	return func() {
+		e.mu.Lock()
+		g.running, s.running = g.running-1, s.running-1
+		e.placeSite(s, e.now())
+		e.mu.Unlock()
+		e.nudge()
+	}, true
 }
 
 // instead asks a relay what to do about the result of a recipient.

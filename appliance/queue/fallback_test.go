@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,6 +133,55 @@ func TestFallbackOfRefusal(t *testing.T) {
 		after(time.Hour)
 		if d, b := len(h.told(appliance.EventDelivered)), len(h.told(appliance.EventBounced)); d != 1 || b != 0 {
 			t.Errorf("%d delivered, %d bounced", d, b)
+		}
+	})
+}
+
+// limitedRelay is a relay that is one site with limits.
+type limitedRelay struct {
+	*fakeRelay
+	limits appliance.SiteLimits
+}
+
+func (r limitedRelay) Site(context.Context, string) (appliance.Site, error) {
+	return appliance.Site{Name: "provider", Limits: r.limits}, nil
+}
+
+// TestFallbackLimits: what is handed to a fallback stays within the limits of
+// that; the rest waits, also what the first relay has refused for good.
+func TestFallbackLimits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		provider := newFakeRelay()
+		h, _ := newDiary(t)
+		rate := appliance.SiteLimits{Connections: 2, Rate: appliance.Rate{Count: 30, Per: time.Hour}}
+		h.route(&backedRelay{h.relay, relayRef("provider", limitedRelay{provider, rate}), onClass(appliance.ClassPolicy)})
+		h.start()
+		for i := range 60 {
+			d := fmt.Sprintf("d%d.example", i)
+			h.relay.answer(d, says(550, 7, 1, "Our policy forbids this"))
+			provider.answer(d, func(ctx context.Context, env appliance.Envelope) []appliance.Result {
+				time.Sleep(2 * time.Second)
+				return ok250(ctx, env)
+			})
+			h.send("ann@example.com", "bob@"+d)
+		}
+		after(4 * 24 * time.Hour)
+		if n := provider.most[""]; n != 2 {
+			t.Errorf("%d deliveries at a time by the fallback, limit 2", n)
+		}
+		var starts []time.Time
+		for _, c := range provider.calls {
+			starts = append(starts, c.at)
+		}
+		checkRate(t, starts, 30, time.Hour)
+		delivered := 0
+		for _, e := range h.told(appliance.EventDelivered) {
+			if e.To.Local == "bob" { // ann is told that some are late
+				delivered++
+			}
+		}
+		if b := len(h.told(appliance.EventBounced)); delivered != 60 || b != 0 {
+			t.Errorf("%d delivered, %d bounced", delivered, b)
 		}
 	})
 }

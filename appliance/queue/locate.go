@@ -44,7 +44,7 @@ func (e *engine) locate(d *destination, now time.Time) {
 	case d.locating || now.Before(d.located) && d.located.Sub(now) <= siteTime:
 		return
 	case l.relays == nil:
-		e.located(d, appliance.Site{}, siteTime)
+		e.located(d, nil, siteTime)
 		return
 	}
 	d.locating = true
@@ -85,6 +85,7 @@ func shift(list []*destination) (*destination, []*destination) {
 // findSite looks one destination up.
 func (e *engine) findSite(d *destination, old bool) {
 	s, err := e.askRelay(d.name)
+	found := &s
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.locator.running--
@@ -93,20 +94,17 @@ func (e *engine) findSite(d *destination, old bool) {
 	}
 	valid := siteTime
 	if err != nil {
-		s, valid = appliance.Site{}, lostTime
+		found, valid = nil, lostTime
 		e.house.Log.Debug("the servers of a destination are not known; it is a site of its own for now",
 			zap.String("destination", d.name), zap.Error(err))
 	}
 	d.locating = false
-	if err == nil {
-		e.gate(d.name).setLimits(s.Relay)
-	}
 	switch {
 	case e.dests[d.name] != d: // forgotten meanwhile
 	case err != nil && d.site != nil:
 		d.located = e.now().Add(valid) // what was true then is the best that is known
 	default:
-		e.located(d, s, valid)
+		e.located(d, found, valid)
 		e.place(d, e.now())
 	}
 	e.startLocating()
@@ -137,17 +135,26 @@ func (e *engine) askRelay(destination string) (s appliance.Site, err error) {
 	return sited.Site(ctx, nextHop)
 }
 
-// located makes d part of the site that was found; without a name it is a site
-// of its own. mu is held.
-func (e *engine) located(d *destination, found appliance.Site, valid time.Duration) {
+// located makes d part of the site that was found. mu is held.
+func (e *engine) located(d *destination, found *appliance.Site, valid time.Duration) {
 	now := e.now()
 	d.located = now.Add(valid)
-	name := d.name
-	if found.Name != "" {
-		relay, _, _ := strings.Cut(d.name, "/")
+	e.join(d, e.siteFound(d.name, found, now), now)
+}
+
+// siteFound returns the site of a destination, with the limits that its relay
+// has said; without a name it is a site of its own, and without anything found
+// its limits are those that are known. mu is held.
+func (e *engine) siteFound(destination string, found *appliance.Site, now time.Time) *site {
+	name := destination
+	if found != nil && found.Name != "" {
+		relay, _, _ := strings.Cut(destination, "/")
 		name = relay + "/" + found.Name
 	}
 	s := e.site(name, now)
-	s.setLimits(found.Limits)
-	e.join(d, s, now)
+	if found != nil {
+		s.setLimits(found.Limits)
+		e.gate(name).setLimits(found.Relay)
+	}
+	return s
 }
