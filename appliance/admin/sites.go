@@ -115,7 +115,7 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !found {
-		return &Error{Status: http.StatusNotFound, Message: "nothing is suspended by this name"}
+		return &Error{Status: http.StatusNotFound, Message: "nothing is suspended by this name, or several are; waxwing queue suspend lists them"}
 	}
 	writeJSON(w, http.StatusOK, suspensionPage(k))
 	return nil

@@ -107,6 +107,7 @@ func (e *engine) Suspend(ctx context.Context, s appliance.Suspension) error {
 func (e *engine) Resume(ctx context.Context, name string) (found bool, err error) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	err = e.changeSuspensions(ctx, func(all map[string]appliance.Suspension) error {
+		name = called(all, name)
 		_, found = all[name]
 		delete(all, name)
 		return nil
@@ -115,6 +116,24 @@ func (e *engine) Resume(ctx context.Context, name string) (found bool, err error
 		e.house.Log.Info("mail is resumed", zap.String("name", name))
 	}
 	return found, err
+}
+
+// called is the name of the suspension that a person means: without its relay
+// it will do where there is only one.
+func called(all map[string]appliance.Suspension, name string) string {
+	if _, ok := all[name]; ok {
+		return name
+	}
+	var full []string
+	for x := range all {
+		if hop(x) == name {
+			full = append(full, x)
+		}
+	}
+	if len(full) == 1 {
+		return full[0]
+	}
+	return name
 }
 
 // changeSuspensions makes a change durable, and then has it take effect.

@@ -172,3 +172,27 @@ func TestSuspendRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestResumeByHop: what a person has suspended at a relay is resumed by the
+// name without it, if that says which.
+func TestResumeByHop(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSited(t, nil).startSited()
+		resume := func(name string, want bool) {
+			t.Helper()
+			if found, err := s.engine.Resume(t.Context(), name); found != want || err != nil {
+				t.Errorf("resume %s: %v, %v", name, found, err)
+			}
+		}
+		s.suspend(t, "mx/big", 0)
+		s.suspend(t, "out/small", 0)
+		s.suspend(t, "mx/small", 0)
+		resume("Big", true)
+		resume("small", false)
+		s.suspend(t, "small", 0)
+		resume("small", true)
+		if left := s.engine.Suspensions(); len(left) != 2 || left[0].Name != "mx/small" || left[1].Name != "out/small" {
+			t.Errorf("left: %+v", left)
+		}
+	})
+}
