@@ -122,7 +122,14 @@ func (a *attempt) instead(relay appliance.FallbackRelay, i int) (to appliance.Re
 		to, ok = relay.Instead(a.d.Attempts+1, last)
 		return nil
 	})
-	return to, ok && err == nil && to.IsSet()
+	return to, ok && err == nil && to.IsSet() && (!a.leased.Envelope.RequireTLS || assures(to.To()))
+}
+
+// assures says whether a relay honours REQUIRETLS: one that does not would
+// return what the first one has only deferred.
+func assures(r appliance.Relay) bool {
+	x, ok := r.(appliance.TLSAssurer)
+	return ok && x.HonoursRequireTLS()
 }
 
 // keep notes the result of a recipient that is handed on, and takes it back.

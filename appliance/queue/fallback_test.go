@@ -186,6 +186,40 @@ func TestFallbackLimits(t *testing.T) {
 	})
 }
 
+// assuringRelay honours REQUIRETLS.
+type assuringRelay struct{ *fakeRelay }
+
+func (assuringRelay) HonoursRequireTLS() bool { return true }
+
+// TestFallbackRequireTLS: a message that requires TLS is handed to a relay that
+// honours that, and waits for the first one otherwise.
+func TestFallbackRequireTLS(t *testing.T) {
+	for _, honours := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			h, _ := newDiary(t)
+			provider := newFakeRelay()
+			var to appliance.Relay = provider
+			if honours {
+				to = assuringRelay{provider}
+			}
+			h.route(&backedRelay{h.relay, relayRef("provider", to), afterAttempt(1)})
+			h.relay.answer("example.org", says(450, 7, 1, "greylisted"))
+			h.start()
+			h.commit(h.with("ann@example.com", func(m *appliance.Accepted) { m.Envelope.RequireTLS = true }, "bob@example.org"))
+			after(time.Second)
+			if got := len(provider.asked("example.org")) == 1; got != honours {
+				t.Errorf("handed on: %v, the fallback honours it: %v", got, honours)
+			}
+			after(time.Hour)
+			h.relay.answer("example.org", nil)
+			after(6 * time.Hour)
+			if d := h.told(appliance.EventDelivered); len(d) != 1 {
+				t.Errorf("%d delivered", len(d))
+			}
+		})
+	}
+}
+
 // TestFallbackWhileDown: a next hop that is left alone does not keep its mail
 // from the fallback.
 func TestFallbackWhileDown(t *testing.T) {

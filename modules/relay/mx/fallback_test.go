@@ -30,18 +30,3 @@ func TestFallback(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 }
-
-// TestFallbackRequireTLS: a relay whose fallback cannot keep what REQUIRETLS
-// promises does not promise it.
-func TestFallbackRequireTLS(t *testing.T) {
-	m := New()
-	if !m.HonoursRequireTLS() {
-		t.Error("it does not without a fallback")
-	}
-	for want, r := range map[bool]appliance.Relay{true: New(), false: struct{ appliance.Relay }{}} {
-		m.Fallback = &fallback.Settings{Relay: appliance.RefTo(appliance.Addr{Kind: appliance.KindRelay, Name: "provider"}, r), After: 3}
-		if got := m.HonoursRequireTLS(); got != want {
-			t.Errorf("with a fallback that says %t: %t", want, got)
-		}
-	}
-}

@@ -1,6 +1,6 @@
 package mx
 
 // HonoursRequireTLS implements [appliance.TLSAssurer]: what cannot be assured
-// for a domain is returned, and what is handed on is so by the rule of the
-// fallback.
-func (m *MX) HonoursRequireTLS() bool { return m.Fallback.HonoursRequireTLS() }
+// for a domain is returned, and the queue hands nothing of it to a fallback that
+// cannot assure it.
+func (*MX) HonoursRequireTLS() bool { return true }

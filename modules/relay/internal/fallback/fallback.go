@@ -94,17 +94,6 @@ func (f *Settings) Instead(attempt int, r *appliance.Result) (appliance.Ref[appl
 	return f.Relay, true
 }
 
-// HonoursRequireTLS says whether mail that requires TLS may go to the fallback:
-// one that cannot keep what the first relay can would send back what that had
-// only deferred. It is true without a fallback.
-func (f *Settings) HonoursRequireTLS() bool {
-	if f == nil {
-		return true
-	}
-	a, ok := f.Relay.To().(appliance.TLSAssurer)
-	return ok && a.HonoursRequireTLS()
-}
-
 // Explain says when the fallback is used.
 func (f *Settings) Explain() []appliance.Answer {
 	if f == nil {

@@ -91,31 +91,3 @@ func TestNone(t *testing.T) {
 		t.Errorf("%v, %v", err, f.Explain())
 	}
 }
-
-// An assurer is a relay that can or cannot keep what REQUIRETLS promises.
-type assurer struct {
-	appliance.Relay
-	yes bool
-}
-
-func (a assurer) HonoursRequireTLS() bool { return a.yes }
-
-// TestHonoursRequireTLS: the fallback has to keep the promise too.
-func TestHonoursRequireTLS(t *testing.T) {
-	to := func(r appliance.Relay) *Settings {
-		return &Settings{Relay: appliance.RefTo(appliance.Addr{Kind: appliance.KindRelay, Name: "provider"}, r), After: 3}
-	}
-	for name, c := range map[string]struct {
-		f    *Settings
-		want bool
-	}{
-		"no fallback":    {nil, true},
-		"keeps it":       {to(assurer{yes: true}), true},
-		"cannot keep it": {to(assurer{}), false},
-		"knows nothing":  {to(struct{ appliance.Relay }{}), false},
-	} {
-		if got := c.f.HonoursRequireTLS(); got != c.want {
-			t.Errorf("%s: %t", name, got)
-		}
-	}
-}
