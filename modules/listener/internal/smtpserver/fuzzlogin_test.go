@@ -55,7 +55,8 @@ func FuzzLogin(f *testing.F) {
 			response, err = decodeResponse([]byte(first))
 			responses = responses[1:]
 		}
-		for done := false; err == nil; {
+		for err == nil {
+			var done bool
 			if _, done, err = mech.Next(response); err != nil {
 				break
 			}
