@@ -30,6 +30,7 @@ type Appliance struct {
 	core    *prometheus.Registry
 	events  eventSinks
 
+	logins   LoginGuard   // nil if there is none
 	resolver Resolver     // what instances get
 	stub     StubResolver // the same, if it is ours to configure and to close; else nil
 
@@ -54,10 +55,12 @@ type Options struct {
 	NewEngine func(EngineContext) Engine // queue.New
 	// resolver.New; nil is net.DefaultResolver, for what looks nothing up.
 	NewResolver func(ResolverContext) StubResolver
-	Resolver    Resolver         // in place of that, for tests
-	Events      []EventSink      // further readers of events; those that are prometheus.Collectors are collected
-	Now         func() time.Time // nil is time.Now
-	Drain       time.Duration    // how long replaced instances may finish their work; 0 is 10 minutes
+	Resolver    Resolver // in place of that, for tests
+	// logins.New; nil lets passwords be guessed as often as connections allow.
+	NewLogins func(LoginContext) LoginGuard
+	Events    []EventSink      // further readers of events; those that are prometheus.Collectors are collected
+	Now       func() time.Time // nil is time.Now
+	Drain     time.Duration    // how long replaced instances may finish their work; 0 is 10 minutes
 }
 
 // New returns an Appliance for the graph. Nothing has happened to its modules yet.
@@ -79,6 +82,12 @@ func New(g *Graph, o Options) *Appliance {
 	}
 	a.graph.Store(g)
 	a.openResolver(g.Settings)
+	if o.NewLogins != nil {
+		a.logins = o.NewLogins(LoginContext{
+			Settings: g.Settings.Logins, Hostname: g.Settings.Hostname, Events: a.events,
+			Log: a.log.Named("logins"), Metrics: a.core, Now: o.Now,
+		})
+	}
 	return a
 }
 
@@ -106,6 +115,9 @@ func (a *Appliance) Graph() *Graph { return a.graph.Load() }
 
 // Engine returns the queue engine; nil before Start.
 func (a *Appliance) Engine() Engine { return a.engine }
+
+// Logins returns the guard of log-ins; nil if there is none.
+func (a *Appliance) Logins() LoginGuard { return a.logins }
 
 // Store returns the store; nil if the graph has none.
 func (a *Appliance) Store() Store { return storeOf(a.Graph()) }
@@ -199,6 +211,9 @@ func (a *Appliance) Reload(ctx context.Context, next *Graph) error {
 	a.engine.Configure(next.Settings.Queue)
 	if a.stub != nil {
 		a.stub.Configure(next.Settings)
+	}
+	if a.logins != nil {
+		a.logins.Configure(next.Settings.Logins)
 	}
 	gone := without(old.Nodes, next.Nodes)
 	a.retiring.Go(func() { a.retire(gone) })
@@ -321,7 +336,7 @@ func (a *Appliance) openPipelines(g *Graph) {
 		n.started = true
 		n.Pipeline.Open(n.Addr, House{
 			Hostname: g.Settings.Hostname, Limits: g.Settings.Limits, Spool: a.engine,
-			Events: a.events, Log: a.log.Named(n.Addr.String()), Now: a.opts.Now,
+			Events: a.events, Logins: a.logins, Log: a.log.Named(n.Addr.String()), Now: a.opts.Now,
 		})
 	}
 }

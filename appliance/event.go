@@ -40,6 +40,7 @@ const (
 	EventAccepted   EventKind = "accepted"    // answered 250 after it became durable
 	EventRefused    EventKind = "refused"     // a connection, or a command of a transaction, was answered 4yz or 5yz
 	EventAuthFailed EventKind = "auth_failed" // AUTH was answered 4yz or 5yz
+	EventBanned     EventKind = "banned"      // a network may not connect until Next; Client is its name
 	EventDelivered  EventKind = "delivered"   // the next hop took responsibility
 	EventDeferred   EventKind = "deferred"    // an attempt failed, another will follow
 	EventBounced    EventKind = "bounced"     // no attempt will follow

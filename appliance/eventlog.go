@@ -32,7 +32,7 @@ func (l *eventLog) Emit(e Event) {
 	f.text("listener", e.Listener)
 	f.text("user", e.User)
 	f.text("client", e.Client)
-	if e.Kind != EventAuthFailed {
+	if e.Kind != EventAuthFailed && e.Kind != EventBanned {
 		f = append(f, zap.String("from", l.path(e.From)))
 	}
 	if !e.To.IsNull() {
@@ -67,7 +67,7 @@ func (l *eventLog) Emit(e Event) {
 // levelOf makes what an administrator should look at stand out.
 func levelOf(e Event) zapcore.Level {
 	switch {
-	case e.Kind == EventBounced, e.Kind == EventAuthFailed:
+	case e.Kind == EventBounced, e.Kind == EventAuthFailed, e.Kind == EventBanned:
 		return zapcore.WarnLevel
 	case e.Kind == EventRefused && e.Reply != nil && e.Reply.Temporary() && e.Reply.Err != nil:
 		return zapcore.WarnLevel // our own fault

@@ -28,9 +28,11 @@ func isExternal(a Authenticator) bool {
 
 // Authenticate asks the authenticators that take passwords in turn. The error
 // is ErrBadCredentials if each says that the credentials are wrong, and
-// ErrAuthFailing if one could not find out (RFC 4954, section 6).
+// ErrAuthFailing if one could not find out (RFC 4954, section 6). If too many
+// have failed before, nobody is asked, and the reply is a 4yz of the
+// [LoginGuard].
 func (p *Pipeline) Authenticate(ctx context.Context, s *Session, user string, password Secret) (Identity, error) {
-	return p.login(s, user, func(a Authenticator) (Identity, error) {
+	return p.guarded(ctx, s, LoginAttempt{User: user, Password: password}, func(a Authenticator) (Identity, error) {
 		if isExternal(a) {
 			return Identity{}, ErrCredentials
 		}
@@ -42,12 +44,51 @@ func (p *Pipeline) Authenticate(ctx context.Context, s *Session, user string, pa
 // a client that wants to be user, or "" for whoever it is (RFC 4422, appendix
 // A). The errors are those of Authenticate.
 func (p *Pipeline) AuthenticateExternal(ctx context.Context, s *Session, user string) (Identity, error) {
-	return p.login(s, user, func(a Authenticator) (Identity, error) {
+	return p.guarded(ctx, s, LoginAttempt{User: user}, func(a Authenticator) (Identity, error) {
 		if e, ok := a.(ExternalAuthenticator); ok {
 			return e.AuthenticateExternal(ctx, s, user)
 		}
 		return Identity{}, ErrCredentials
 	})
+}
+
+// welcome says why a client may not connect, or nil.
+func (p *Pipeline) welcome(s *Session) *Reply {
+	if p.house.Logins == nil || s.Trusted != "" {
+		return nil
+	}
+	return p.house.Logins.Welcome(s.Client.Addr(), s.Submission && p.CanAuthenticate())
+}
+
+// Offended notes that a listener has closed the connection of a client because
+// of what the client did: errors without end, or another protocol.
+func (p *Pipeline) Offended(s *Session) {
+	if p.house.Logins != nil && s.Trusted == "" {
+		p.house.Logins.Offended(s.Client.Addr())
+	}
+}
+
+// guarded has the guard decide whether, and when, the authenticators are
+// asked. Who comes from a trusted network could send without logging in.
+func (p *Pipeline) guarded(ctx context.Context, s *Session, l LoginAttempt, ask func(Authenticator) (Identity, error)) (Identity, error) {
+	if p.house.Logins == nil || s.Trusted != "" {
+		return p.login(s, l.User, ask)
+	}
+	l.Client = s.Client.Addr()
+	end, err := p.house.Logins.Begin(ctx, l)
+	if err != nil {
+		return Identity{}, p.loginFailed(s, l.User, ReplyTo(err))
+	}
+	outcome := LoginUnknown
+	defer func() { end(outcome) }()
+	id, err := p.login(s, l.User, ask)
+	switch {
+	case err == nil:
+		outcome = LoginGood
+	case ReplyTo(err).Permanent():
+		outcome = LoginBad
+	}
+	return id, err
 }
 
 // login asks each authenticator by way of ask. A failure has an event, whose
@@ -66,11 +107,15 @@ func (p *Pipeline) login(s *Session, user string, ask func(Authenticator) (Ident
 			reply = ErrBadCredentials.With(fmt.Errorf("%s: %w", a.Addr(), err))
 		}
 	}
+	return Identity{}, p.loginFailed(s, user, reply)
+}
+
+func (p *Pipeline) loginFailed(s *Session, user string, reply *Reply) error {
 	p.emit(Event{
 		Kind: EventAuthFailed, Session: s.ID, Listener: s.Listener.Name, User: user,
 		Client: clientIP(s), Reply: reply,
 	})
-	return Identity{}, reply
+	return reply
 }
 
 // vouch asks one authenticator. Whoever logs in has a name: there are rules by

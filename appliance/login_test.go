@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 )
 
@@ -106,5 +107,83 @@ func TestExternalTakesNoPasswords(t *testing.T) {
 		} else if err != nil || id.User != "app" {
 			t.Errorf("%+v, %v", id, err)
 		}
+	}
+}
+
+// fakeGuard is a LoginGuard that answers as it is told.
+type fakeGuard struct {
+	LoginGuard
+	welcome, begin *Reply
+	seen           []string
+}
+
+func (g *fakeGuard) Welcome(client netip.Addr, users bool) *Reply {
+	g.seen = append(g.seen, fmt.Sprint("welcome ", client, " ", users))
+	return g.welcome
+}
+
+func (g *fakeGuard) Begin(_ context.Context, l LoginAttempt) (func(LoginOutcome), error) {
+	g.seen = append(g.seen, fmt.Sprintf("begin %s %s %s", l.Client, l.User, l.Password.Reveal()))
+	if g.begin != nil {
+		return nil, g.begin
+	}
+	return func(o LoginOutcome) { g.seen = append(g.seen, fmt.Sprint("end ", o)) }, nil
+}
+
+func (g *fakeGuard) Offended(client netip.Addr) { g.seen = append(g.seen, "offended "+client.String()) }
+
+// TestGuard: the guard hears of every log-in, before and after, and what it
+// refuses no authenticator is asked; trusted networks never come to it.
+func TestGuard(t *testing.T) {
+	lost := authenticator("lost", func(string, string) (Identity, error) { return Identity{}, errors.New("down") })
+	for _, c := range []struct {
+		name, user, password string
+		auth                 Ref[Authenticator]
+		begin                *Reply
+		want, reply          string
+	}{
+		{"good", "app", "right", passwords("app"), nil, "[begin 192.0.2.1 app right end 0]", ""},
+		{"bad", "app", "wrong", passwords("app"), nil, "[begin 192.0.2.1 app wrong end 1]", "535 5.7.8"},
+		{"unknown", "app", "right", lost, nil, "[begin 192.0.2.1 app right end 2]", "454 4.7.0"},
+		{"panic", "app", "right", authenticator("bug", func(string, string) (Identity, error) { panic("a bug") }), nil,
+			"[begin 192.0.2.1 app right end 2]", "454 4.7.0"},
+		{"refused", "app", "right", authenticator("never", func(string, string) (Identity, error) { t.Error("asked"); return Identity{}, nil }),
+			NewReply(421, 7, 0, "banned"), "[begin 192.0.2.1 app right]", "421 4.7.0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, g := open(t, &Pipeline{Auth: []Ref[Authenticator]{c.auth}}), &fakeGuard{begin: c.begin}
+			b.house.Logins = g
+			id, err := b.Authenticate(t.Context(), stranger(), c.user, NewSecret(c.password))
+			if got := fmt.Sprint(g.seen); got != c.want {
+				t.Errorf("the guard saw %s, want %s", got, c.want)
+			}
+			if c.reply == "" {
+				if err != nil || id.User != "app" {
+					t.Errorf("%+v, %v", id, err)
+				}
+				return
+			}
+			wantReply(t, err, c.reply)
+			if len(b.events) != 1 || b.events[0].Kind != EventAuthFailed || b.events[0].User != "app" {
+				t.Errorf("events %s", b.kinds())
+			}
+		})
+	}
+	b, g := open(t, &Pipeline{Auth: []Ref[Authenticator]{passwords("app")}}), &fakeGuard{welcome: NewReply(421, 7, 0, "banned")}
+	b.house.Logins = g
+	s := stranger()
+	s.Submission = true
+	wantReply(t, b.Connect(t.Context(), s), "421 4.7.0")
+	b.Offended(s)
+	s.Trusted = "192.0.2.0/24"
+	if err := b.Connect(t.Context(), s); err != nil {
+		t.Errorf("a trusted client: %v", err)
+	}
+	b.Offended(s)
+	if _, err := b.Authenticate(t.Context(), s, "app", NewSecret("right")); err != nil {
+		t.Errorf("a trusted client: %v", err)
+	}
+	if got := fmt.Sprint(g.seen); got != "[welcome 192.0.2.1 true offended 192.0.2.1]" {
+		t.Errorf("the guard saw %s", got)
 	}
 }

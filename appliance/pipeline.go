@@ -58,6 +58,7 @@ type House struct {
 	Limits   Limits
 	Spool    Spool
 	Events   EventSink
+	Logins   LoginGuard // nil bans nobody
 	Log      *zap.Logger
 	Now      func() time.Time // nil is time.Now
 }
@@ -104,9 +105,12 @@ var (
 	ErrLoop           = NewReply(554, 4, 6, "Too many Received fields: this message is in a mail loop")
 )
 
-// Connect asks the AtConnect checks.
+// Connect turns away who is banned, and asks the AtConnect checks.
 func (p *Pipeline) Connect(ctx context.Context, s *Session) error {
 	tx := &Transaction{Session: s}
+	if r := p.welcome(s); r != nil {
+		return p.refused(tx, Mailbox{}, r)
+	}
 	if err := p.inspect(ctx, AtConnect, tx); err != nil {
 		return p.refused(tx, Mailbox{}, err)
 	}

@@ -40,6 +40,8 @@ type Settings struct {
 	Admin AdminSettings `hcl:"admin,block"`
 	// What one message, client or server may cost.
 	Limits Limits `hcl:"limits,block"`
+	// How often passwords may be guessed, and who is banned for it.
+	Logins LoginSettings `hcl:"logins,block"`
 	// When queued mail is tried, and for how long.
 	Queue QueueSettings `hcl:"queue,block"`
 }
@@ -142,6 +144,7 @@ func DefaultSettings() Settings {
 			MaxConnectionsPerIP: 100,
 			MinFreeDisk:         256 << 20,
 		},
+		Logins: LoginSettings{BanAfter: 20, BanFor: 15 * time.Minute, AccountFailures: 20},
 		Queue: QueueSettings{
 			Retry:                  defaultSchedule(),
 			Lifetime:               5 * 24 * time.Hour,

@@ -12,6 +12,7 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/admin"
 	"github.com/waxwing-mail/waxwing/appliance/config"
+	"github.com/waxwing-mail/waxwing/appliance/logins"
 	"github.com/waxwing-mail/waxwing/appliance/queue"
 	"github.com/waxwing-mail/waxwing/appliance/resolver"
 )
@@ -60,7 +61,8 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	s.log = newLogger(o.Log, file.Graph.Settings.Log)
 	s.appliance = appliance.New(file.Graph, appliance.Options{
 		Log: s.log.Logger, NewEngine: queue.New, NewResolver: resolver.New,
-		Events: append([]appliance.EventSink{s.events}, o.Events...),
+		NewLogins: logins.New,
+		Events:    append([]appliance.EventSink{s.events}, o.Events...),
 	})
 	s.warn(file.Warnings)
 	if err := s.appliance.Start(ctx); err != nil {

@@ -34,6 +34,8 @@
 //	POST /v1/queue/change      ChangeRequest → Changed
 //	GET  /v1/tls               CertificatePage
 //	POST /v1/tls/renew         RenewRequest → CertificatePage
+//	GET  /v1/bans              BanPage: who is banned for failed log-ins, and which accounts are under attack
+//	POST /v1/bans/clear        ClearRequest → Cleared
 //	POST /v1/send              a message (RFC 5322); from, to…, pipeline and wait in the query → Sent
 //	GET  /v1/events            JSON lines of Event as mail is handled; id selects one message
 //	GET  /v1/captured          CapturedPage

@@ -42,14 +42,24 @@ type house struct {
 // open starts a house. address is "unix" or "tcp".
 func open(t *testing.T, address string, prepare ...func(*admin.Server)) *house {
 	t.Helper()
+	return start(t, address, appliance.Options{}, prepare)
+}
+
+// openWith starts a house with more than the fakes.
+func openWith(t *testing.T, o appliance.Options) *house {
+	t.Helper()
+	return start(t, "unix", o, nil)
+}
+
+func start(t *testing.T, address string, o appliance.Options, prepare []func(*admin.Server)) *house {
+	t.Helper()
 	h := &house{store: new(fakeStore), relay: new(fakeRelay), tls: new(fakeTLS), events: new(admin.Events), stopped: make(chan struct{})}
-	h.appliance = appliance.New(h.graph(), appliance.Options{
-		Events: []appliance.EventSink{h.events},
-		NewEngine: func(c appliance.EngineContext) appliance.Engine {
-			h.engine = &fakeEngine{store: h.store, events: c.Events}
-			return h.engine
-		},
-	})
+	o.Events = []appliance.EventSink{h.events}
+	o.NewEngine = func(c appliance.EngineContext) appliance.Engine {
+		h.engine = &fakeEngine{store: h.store, events: c.Events}
+		return h.engine
+	}
+	h.appliance = appliance.New(h.graph(), o)
 	if err := h.appliance.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -98,6 +99,7 @@ func checkSettings(s *appliance.Settings) []appliance.AttrError {
 	checkAddress(report, "metrics.address", s.Metrics.Address)
 	checkAdmin(report, &s.Admin)
 	checkLimits(report, &s.Limits)
+	checkLogins(report, &s.Logins)
 	checkQueue(report, &s.Queue)
 	return all
 }
@@ -160,6 +162,12 @@ func checkLimits(report reporter, l *appliance.Limits) {
 		{"max_connections", l.MaxConnections}, {"max_connections_per_ip", l.MaxConnectionsPerIP},
 	} {
 		atLeastOne(report, "limits."+n.attr, n.n)
+	}
+}
+
+func checkLogins(report reporter, l *appliance.LoginSettings) {
+	if e, ok := errors.AsType[*appliance.AttrError](l.Check()); ok {
+		report("logins."+e.Attr, "%s.", e.Msg)
 	}
 }
 

@@ -18,8 +18,9 @@ var ErrBusy = errors.New("too many passwords to verify at this moment")
 const maxWait = 10 * time.Second
 
 // hashing is the gate of the process: its memory and its processors are one,
-// however many authenticators there are.
-var hashing = newGate(maxMemory, runtime.GOMAXPROCS(0))
+// however many authenticators there are. Half of the processors stay free for
+// mail, whoever guesses passwords.
+var hashing = newGate(maxMemory, max(1, runtime.GOMAXPROCS(0)/2))
 
 // A gate bounds memory and processors with one number. Its capacity is the
 // memory in KiB; who enters takes the memory that the hash needs, and at least

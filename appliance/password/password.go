@@ -13,7 +13,8 @@
 // A hash is expensive by design, and a stranger chooses how often it is
 // computed. So the cost that a hash may ask for is bounded when it is parsed,
 // and all verifications of the process share one [gate]: together they use
-// no more than the processors and 256 MiB. Who waits longer than ten seconds
+// no more than half of the processors and 256 MiB. Who waits longer than ten
+// seconds
 // is told [ErrBusy], which is not "wrong password".
 //
 // No error of this package contains a hash or a password.

@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -200,4 +201,21 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q reads as %q", s, a.String())
 		}
 	})
+}
+
+// TestHalfOfTheProcessors: however cheap the hashes are, half of the processors
+// are left to others, and one hash at a time is always possible.
+func TestHalfOfTheProcessors(t *testing.T) {
+	want := max(1, runtime.GOMAXPROCS(0)/2)
+	for range want {
+		leave, err := hashing.enter(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+	}
+	if hashing.free.TryAcquire(hashing.share) {
+		hashing.free.Release(hashing.share)
+		t.Errorf("more than %d at a time", want)
+	}
 }

@@ -17,6 +17,7 @@ limits {
   max_connections        = 0
   max_connections_per_ip = 0
 }
+logins { never_ban = ["office"] }
 queue {
   lifetime                = "0"
   concurrency             = 0

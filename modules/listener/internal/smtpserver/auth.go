@@ -83,7 +83,7 @@ func (s *session) auth(ctx context.Context, arg string) {
 func (s *session) notYet() {
 	s.srv.metrics.notReady.Inc()
 	if !s.tolerate() {
-		s.expel(errJunk)
+		s.banish(errJunk)
 		return
 	}
 	s.refuse(errNotReady)

@@ -23,7 +23,7 @@ func (s *session) greet(ctx context.Context) {
 	}
 	s.srv.pause(s.srv.role.GreetDelay)
 	if s.wire.ahead() && s.info.TLS == nil {
-		s.expel(errPregreet)
+		s.banish(errPregreet)
 		return
 	}
 	writePlain(s.wire.w, 220, hostname+" ESMTP")

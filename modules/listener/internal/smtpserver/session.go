@@ -197,7 +197,7 @@ func (s *session) dispatch(ctx context.Context, line []byte) {
 	case cmd.last && s.wire.ahead():
 		s.expel(errTooEarly)
 	case cmd.junk && !s.tolerate():
-		s.expel(errJunk)
+		s.banish(errJunk)
 	default:
 		cmd.run(s, ctx, arg)
 	}
@@ -257,7 +257,7 @@ func (s *session) blame(err error, weight int) {
 	}
 	limit := s.srv.set.MaxErrors
 	if s.errors > limit {
-		s.expel(errErrors)
+		s.banish(errErrors)
 		return
 	}
 	if over := s.errors - limit/2; r.Permanent() && over > 0 {
@@ -276,6 +276,12 @@ func (s *session) expel(r *appliance.Reply) {
 	s.log.Debug("client disconnected", zap.Stringer("reply", r))
 	s.forced = true
 	s.quit(r)
+}
+
+// banish expels a client for what it did, which is held against its network.
+func (s *session) banish(r *appliance.Reply) {
+	s.srv.with(func(p *appliance.Pipeline) { p.Offended(s.info) })
+	s.expel(r)
 }
 
 // quit writes the last reply.
