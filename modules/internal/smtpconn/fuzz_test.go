@@ -68,7 +68,7 @@ func converse(c net.Conn, says string, heard *bytes.Buffer) {
 	defer func() { _ = c.Close() }()
 	said := make([]byte, 64<<10)
 	for part := range strings.SplitSeq(says, "|") {
-		_ = c.SetDeadline(time.Now().Add(20 * time.Millisecond))
+		_ = c.SetDeadline(time.Now().Add(2 * time.Millisecond))
 		if part != "" {
 			if _, err := c.Write([]byte(part)); err != nil {
 				return

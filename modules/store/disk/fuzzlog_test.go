@@ -12,9 +12,9 @@ func FuzzLog(f *testing.F) {
 	f.Add([]byte{}, []byte("a record"), []byte{})
 	f.Add([]byte("damage"), []byte("a record"), []byte{0, 0, 0, 0, 0, 0, 1})
 	f.Add(legacyChunk(chunkFirst, []byte("half")), []byte("x"), legacyChunk(chunkLast, []byte("half")))
-	f.Add(bytes.Repeat([]byte{7}, logBlock), []byte("x"), bytes.Repeat([]byte{0xff}, 3*logBlock))
+	f.Add(bytes.Repeat([]byte{7}, 100), []byte("x"), bytes.Repeat([]byte{0xff}, 1000))
 	f.Fuzz(func(t *testing.T, before, record, after []byte) {
-		if len(before) > 8*logBlock || len(after) > 8*logBlock || len(record) > logBlock-chunkHeaders[0] {
+		if len(before) > 2*logBlock || len(after) > 2*logBlock || len(record) > logBlock-chunkHeaders[0] {
 			t.Skip("logs are no larger")
 		}
 		// Damage ends with its block, at the latest.
