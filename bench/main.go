@@ -5,6 +5,7 @@
 //	go run ./bench -only memory     # peak RSS with 200 messages of 5 MiB to a slow sink
 //	go run ./bench -only queue      # 20,000 messages for a next hop that is down, a restart, and the drain
 //	go run ./bench -only fairness   # 100,000 messages for 10,000 destinations, a tenth dead, beside new mail
+//	go run ./bench -only soak       # ten minutes of kill -9, full disk and failing next hops; -for 2m is shorter
 //
 // But for the last, which is about the queue alone, it builds the waxwing binary, starts it on loopback ports with a data
 // directory on a real disk, and runs load and sink in its own process. In the
@@ -34,6 +35,8 @@ type options struct {
 	clients  int
 	size     int
 	dir      string
+	during   time.Duration
+	seed     int64
 }
 
 func main() {
@@ -42,11 +45,13 @@ func main() {
 		return
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "", `"rate", "memory", "queue" or "fairness"; everything if empty`)
+	flag.StringVar(&o.only, "only", "", `"rate", "memory", "queue", "fairness" or "soak"; everything but the last if empty`)
 	flag.IntVar(&o.messages, "n", 5000, "messages per rate measurement")
 	flag.IntVar(&o.clients, "clients", 50, "concurrent clients of the rate measurement")
 	flag.IntVar(&o.size, "size", 4096, "octets per message of the rate measurement")
 	flag.StringVar(&o.dir, "dir", "bench/work", "work directory; put it on a real disk, not on tmpfs")
+	flag.DurationVar(&o.during, "for", 10*time.Minute, "how long the soak is")
+	flag.Int64Var(&o.seed, "seed", 0, "of the faults of the soak; 0 is another one each time")
 	flag.Parse()
 	exit(run(o))
 }
@@ -75,8 +80,10 @@ func run(o options) error {
 		return backlog(o, bin)
 	case "fairness":
 		return destinations(o)
+	case "soak":
+		return soakOnce(o, bin)
 	}
-	return fmt.Errorf("-only %q: write rate, memory, queue or fairness", o.only)
+	return fmt.Errorf("-only %q: write rate, memory, queue, fairness or soak", o.only)
 }
 
 // rates measures messages/s, first of load and sink alone, then through

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,13 +17,16 @@ import (
 // server is a waxwing process.
 type server struct {
 	bin     string
+	wrap    []string  // what the program is started by, if not by us
 	cmd     *exec.Cmd // nil while it does not run
 	address string
 	dir     string
 }
 
 // build compiles the binary that is measured, as the Dockerfile does.
-func build(dir string) (string, error) {
+func build(dir string) (string, error) { return buildAt(dir, "./cmd/waxwing") }
+
+func buildAt(dir, pkg string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -30,7 +34,7 @@ func build(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/waxwing")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	return bin, cmd.Run()
@@ -93,8 +97,7 @@ func (s *server) config() string { return filepath.Join(s.dir, "mail.hcl") }
 
 // start starts the process and waits until it listens.
 func (s *server) start() error {
-	cmd := exec.Command(s.bin, "run", "--config", s.config())
-	cmd.Stderr = os.Stderr
+	cmd := s.command("run")
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -143,10 +146,13 @@ func (s *server) stop() {
 }
 
 // run runs a command of the program against the server.
-func (s *server) run(args ...string) error {
-	cmd := exec.Command(s.bin, append(args, "--config", s.config())...)
+func (s *server) run(args ...string) error { return s.command(args...).Run() }
+
+func (s *server) command(args ...string) *exec.Cmd {
+	all := append(append(slices.Clone(s.wrap), s.bin), append(args, "--config", s.config())...)
+	cmd := exec.Command(all[0], all[1:]...)
 	cmd.Stderr = os.Stderr
-	return cmd.Run()
+	return cmd
 }
 
 func (s *server) proc(name string) (string, error) {
@@ -181,14 +187,17 @@ func (s *server) cpu() (time.Duration, error) {
 }
 
 // peakRSS is the largest resident set of the process so far, in MiB.
-func (s *server) peakRSS() (float64, error) {
+func (s *server) peakRSS() (float64, error) { return s.status("VmHWM:") }
+
+// status is a size of /proc/PID/status, in MiB.
+func (s *server) status(name string) (float64, error) {
 	status, err := s.proc("status")
 	if err != nil {
 		return 0, err
 	}
-	_, rest, ok := strings.Cut(status, "VmHWM:")
+	_, rest, ok := strings.Cut(status, name)
 	if !ok {
-		return 0, errors.New("no VmHWM in /proc/PID/status")
+		return 0, fmt.Errorf("no %s in /proc/PID/status", name)
 	}
 	kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 	return kib / 1024, err
