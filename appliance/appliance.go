@@ -30,6 +30,7 @@ type Appliance struct {
 	core    *prometheus.Registry
 	events  eventSinks
 
+	memory   *Memory      // for what clients make us keep
 	logins   LoginGuard   // nil if there is none
 	resolver Resolver     // what instances get
 	stub     StubResolver // the same, if it is ours to configure and to close; else nil
@@ -61,6 +62,7 @@ type Options struct {
 	Events    []EventSink      // further readers of events; those that are prometheus.Collectors are collected
 	Now       func() time.Time // nil is time.Now
 	Drain     time.Duration    // how long replaced instances may finish their work; 0 is 10 minutes
+	Memory    Size             // what the process may use, 0 if that is not known: see Limits.MaxMemory
 }
 
 // New returns an Appliance for the graph. Nothing has happened to its modules yet.
@@ -81,6 +83,8 @@ func New(g *Graph, o Options) *Appliance {
 		}
 	}
 	a.graph.Store(g)
+	a.memory = NewMemory(g.Settings.Limits.memory(o.Memory))
+	a.core.MustRegister(a.memory.collectors()...)
 	a.openResolver(g.Settings)
 	if o.NewLogins != nil {
 		a.logins = o.NewLogins(LoginContext{
@@ -209,6 +213,7 @@ func (a *Appliance) Reload(ctx context.Context, next *Graph) error {
 	a.graph.Store(next)
 	a.roads.Store(roadsOf(next))
 	a.engine.Configure(next.Settings.Queue)
+	a.memory.SetLimit(next.Settings.Limits.memory(a.opts.Memory))
 	if a.stub != nil {
 		a.stub.Configure(next.Settings)
 	}
@@ -337,6 +342,7 @@ func (a *Appliance) openPipelines(g *Graph) {
 		n.Pipeline.Open(n.Addr, House{
 			Hostname: g.Settings.Hostname, Limits: g.Settings.Limits, Spool: a.engine,
 			Events: a.events, Logins: a.logins, Log: a.log.Named(n.Addr.String()), Now: a.opts.Now,
+			Memory: a.memory,
 		})
 	}
 }
@@ -395,6 +401,7 @@ func (a *Appliance) context(g *Graph, n *Node) *Context {
 		Hostname: g.Settings.Hostname,
 		DataDir:  g.Settings.DataDir,
 		Limits:   g.Settings.Limits,
+		Memory:   a.memory,
 		Resolver: a.resolver,
 		Metrics:  n.metrics,
 		Events:   a.events,

@@ -65,7 +65,7 @@ func (p *Pipeline) receive(tx *Transaction, r io.Reader, draft Draft) error {
 		contentReaders.Put(br)
 	}()
 	var err error
-	if tx.Message.Header, err = ReadHeader(br, int(limits.MaxHeader)); err != nil {
+	if tx.Message.Header, err = readHeader(br, int(limits.MaxHeader), &tx.loan); err != nil {
 		return err
 	}
 	if tx.Message.Header.Count("Received") >= limits.MaxHops {

@@ -52,6 +52,7 @@ type Context struct {
 	Hostname string                // what we call ourselves in SMTP and in Received
 	DataDir  string                // the data directory; only store modules write to it
 	Limits   Limits                // the limits block of the file
+	Memory   *Memory               // for what clients make a listener keep; nil lends without limit
 	Values   Values                // the instance's own place in the store; usable from Start on
 	Resolver Resolver              // the only way to DNS
 	Metrics  prometheus.Registerer // labelled with Addr, dropped with the instance

@@ -56,6 +56,7 @@ type Pipeline struct {
 type House struct {
 	Hostname string
 	Limits   Limits
+	Memory   *Memory // nil lends without limit
 	Spool    Spool
 	Events   EventSink
 	Logins   LoginGuard // nil bans nobody
@@ -122,7 +123,10 @@ func (p *Pipeline) Connect(ctx context.Context, s *Session) error {
 func (p *Pipeline) Mail(ctx context.Context, s *Session, env Envelope) (*Transaction, error) {
 	now := p.house.Now()
 	env.From, env.Recipients = p.qualify(env.From), nil
-	tx := &Transaction{ID: NewQueueID(now), Session: s, Received: now, Envelope: env, Auth: slices.Clone(s.auth)}
+	tx := &Transaction{
+		ID: NewQueueID(now), Session: s, Received: now, Envelope: env, Auth: slices.Clone(s.auth),
+		loan: p.house.Memory.Lend(transactionFree),
+	}
 	if env.Size > int64(p.house.Limits.MaxMessageSize) {
 		return nil, p.refused(tx, Mailbox{}, ErrTooLarge)
 	}
@@ -143,7 +147,7 @@ func (p *Pipeline) qualify(m Mailbox) Mailbox {
 
 // Rcpt applies the relay rule and the routes, asks the AtRecipient checks and
 // adds the recipient. A recipient that the transaction has already is
-// accepted and not added again.
+// accepted and not added again. For many there may be no memory: ErrBusy.
 func (p *Pipeline) Rcpt(ctx context.Context, tx *Transaction, to Recipient) error {
 	to.Mailbox = p.qualify(to.Mailbox)
 	rs := tx.Envelope.Recipients
@@ -170,6 +174,9 @@ func (p *Pipeline) admit(ctx context.Context, tx *Transaction, to Recipient) err
 	}
 	if d.Reject != nil {
 		return d.Reject
+	}
+	if err := tx.loan.Take(recipientCost + len(to.Mailbox.Local) + len(to.Mailbox.Domain) + len(to.Original)); err != nil {
+		return err
 	}
 	tx.Envelope.Recipients = append(tx.Envelope.Recipients, to)
 	return p.inspect(ctx, AtRecipient, tx)

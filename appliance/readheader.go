@@ -31,7 +31,13 @@ const (
 // that of r; the end of r also ends the header. r must have room for a field
 // name of 256 octets.
 func ReadHeader(r *bufio.Reader, max int) (Header, error) {
-	p := headerParser{r: r, max: max}
+	return readHeader(r, max, new(Loan))
+}
+
+// readHeader is ReadHeader with memory from loan, which must have room for what
+// is read: an error of it is one of readHeader.
+func readHeader(r *bufio.Reader, max int, loan *Loan) (Header, error) {
+	p := headerParser{r: r, max: max, loan: loan}
 	for {
 		if more, err := p.line(); err != nil {
 			return Header{}, err
@@ -46,6 +52,7 @@ func ReadHeader(r *bufio.Reader, max int) (Header, error) {
 type headerParser struct {
 	r     *bufio.Reader
 	max   int
+	loan  *Loan
 	buf   []byte // what was read, with CRLF
 	names strings.Builder
 	marks []fieldMark
@@ -76,6 +83,9 @@ func (p *headerParser) line() (more bool, err error) {
 	if len(p.marks) == maxFields {
 		return false, ErrHeaderTooLarge
 	}
+	if err := p.loan.Take(fieldCost); err != nil {
+		return false, err
+	}
 	p.names.Write(name)
 	p.marks = append(p.marks, fieldMark{len(p.buf), p.names.Len()})
 	return true, p.take()
@@ -100,6 +110,9 @@ func (p *headerParser) take() error {
 		part, err := p.r.ReadSlice('\n')
 		if len(p.buf)+len(part) > p.max {
 			return ErrHeaderTooLarge
+		}
+		if err := p.loan.Take(headerCost * len(part)); err != nil {
+			return err
 		}
 		p.buf = append(p.buf, part...)
 		if errors.Is(err, bufio.ErrBufferFull) {

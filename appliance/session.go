@@ -80,7 +80,12 @@ type Transaction struct {
 
 	spool Spool // makes drafts while the body may be replaced
 	draft Draft // what Message.Body reads
+	loan  Loan  // the memory that envelope and header have
 }
+
+// End gives back what the transaction costs. Whoever began it with
+// [Pipeline.Mail] calls End when it is over, whatever came of it.
+func (tx *Transaction) End() { tx.loan.Return() }
 
 // An AuthResult is one finding of an authentication method, such as
 // spf=pass smtp.mailfrom=example.org (RFC 8601, section 2.2).

@@ -92,6 +92,12 @@ type Limits struct {
 	// Below so much free disk space mail is refused with 452 and delivery
 	// goes on. Default 256MiB.
 	MinFreeDisk Size `hcl:"min_free_disk,optional"`
+	// Memory for all that clients make the server keep at the same time:
+	// connections, recipients, headers. When most of it is in use, new
+	// connections get 421 and what needs much of it 452. Not less than 16 times
+	// max_header. Default: a quarter of the memory of the machine, of the
+	// container, or of GOMEMLIMIT, whichever is least; at most 256MiB.
+	MaxMemory Size `hcl:"max_memory,optional"`
 }
 
 // QueueSettings is the queue block.

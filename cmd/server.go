@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"sync"
 
@@ -62,6 +63,7 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	s.appliance = appliance.New(file.Graph, appliance.Options{
 		Log: s.log.Logger, NewEngine: queue.New, NewResolver: resolver.New,
 		NewLogins: logins.New,
+		Memory:    knowMemory(os.DirFS("/"), s.log.Logger),
 		Events:    append([]appliance.EventSink{s.events}, o.Events...),
 	})
 	s.warn(file.Warnings)

@@ -93,6 +93,7 @@ func (j sending) run(begun func(appliance.QueueID) error) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
+	defer tx.End()
 	for _, to := range j.to {
 		if err := p.Rcpt(ctx, tx, appliance.Recipient{Mailbox: to}); err != nil {
 			return Sent{}, fmt.Errorf("%s: %w", to.Path(), err)

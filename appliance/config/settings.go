@@ -154,6 +154,10 @@ func checkLimits(report reporter, l *appliance.Limits) {
 	if l.MaxHeader < minHeaderSize {
 		report("limits.max_header", "It is %s and must be at least 16KiB.", l.MaxHeader)
 	}
+	if l.MaxMemory != 0 && l.MaxMemory < l.MinMemory() {
+		report("limits.max_memory", "It is %s and must be at least %s, 16 times max_header, or such a header could never be taken.",
+			l.MaxMemory, l.MinMemory())
+	}
 	for _, n := range []struct {
 		attr string
 		n    int

@@ -11,11 +11,12 @@ metrics { address = "9090" }
 admin { address = "0.0.0.0:9091" }
 limits {
   max_message_size       = "1KiB"
-  max_header             = 10
+  max_header             = "15KiB"
   max_recipients         = 0
   max_hops               = -1
   max_connections        = 0
   max_connections_per_ip = 0
+  max_memory             = "128KiB"
 }
 logins { never_ban = ["office"] }
 queue {

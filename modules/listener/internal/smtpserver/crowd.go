@@ -12,6 +12,7 @@ import (
 // A crowd is the set of open sessions and its limits.
 type crowd struct {
 	maxTotal, maxPerIP int // 0 is no limit
+	memory             *appliance.Memory
 
 	mu      sync.Mutex
 	all     map[*session]struct{}
@@ -23,6 +24,10 @@ type crowd struct {
 // the limits of connections are: the queue and deliveries need some, and mail
 // that was accepted goes before mail that was not.
 const maxReserve = 256
+
+// sessionCost is what a session is charged for, in octets: goroutine, buffers,
+// TLS, and the first recipients and header fields of its message.
+const sessionCost = 64 << 10
 
 // ceilingBelow is limit less the reserve, which is a quarter of a low limit.
 func ceilingBelow(limit uint64) int {
@@ -48,7 +53,12 @@ func (c *crowd) enter(conn net.Conn, begin func() *session) (*session, *applianc
 	if known && c.maxPerIP > 0 && c.perIP[key] >= c.maxPerIP {
 		return nil, errCrowdedIP
 	}
+	memory := c.memory.LendConnection()
+	if memory.Take(sessionCost) != nil {
+		return nil, errBusy
+	}
 	s := begin()
+	s.memory = memory
 	c.all[s] = struct{}{}
 	if known {
 		c.perIP[key]++
@@ -59,6 +69,7 @@ func (c *crowd) enter(conn net.Conn, begin func() *session) (*session, *applianc
 func (c *crowd) leave(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.memory.Return()
 	delete(c.all, s)
 	if key, known := neighbourhood(s.info.Client.Addr()); known {
 		if c.perIP[key]--; c.perIP[key] == 0 {

@@ -35,6 +35,8 @@ type options struct {
 	house []func(*appliancetest.House, *appliance.House)
 	noTLS bool
 	wait  bool // delays are real
+
+	memory *appliance.Memory
 }
 
 // submission and exchanger are the two kinds of listener most tests run.
@@ -66,6 +68,7 @@ func newRig(t *testing.T, opts ...func(*options)) *rig {
 		Addr:   appliance.Addr{Kind: appliance.KindListener, Name: "test"},
 		Log:    zap.New(core),
 		Limits: appliance.DefaultSettings().Limits,
+		Memory: o.memory,
 	}, o.set, o.role)
 	if err != nil {
 		t.Fatal(err)

@@ -87,5 +87,6 @@ var (
 	errStopping  = appliance.NewReply(421, 3, 2, "Server is restarting, please try again in a moment")
 	errCrowded   = appliance.NewReply(421, 7, 0, "Too many connections, please try again later")
 	errCrowdedIP = appliance.NewReply(421, 7, 0, "Too many connections from your address; close some first")
+	errBusy      = appliance.NewReply(421, 3, 2, "Too busy at the moment, please try again in a few minutes")
 	errInternal  = appliance.NewReply(421, 3, 0, "Local error, closing connection; please try again later")
 )

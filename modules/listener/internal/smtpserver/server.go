@@ -112,6 +112,7 @@ func (s *Server) serve(l net.Listener) {
 	s.stopping = make(chan struct{})
 	s.close = sync.OnceValue(l.Close)
 	s.crowd.maxTotal, s.crowd.maxPerIP = s.set.MaxConnections, s.set.MaxConnectionsPerIP
+	s.crowd.memory = s.ctx.Memory
 	s.accept.Go(s.acceptAll)
 }
 

@@ -25,6 +25,8 @@ type session struct {
 	info *appliance.Session
 	tx   *transaction // nil outside of one
 
+	memory appliance.Loan // what it costs; the crowd's
+
 	greeted bool   // EHLO or HELO was answered 250
 	barred  bool   // refused in the greeting: only QUIT is left
 	pushed  []byte // a command line that the content reader read too far
@@ -292,6 +294,7 @@ func (s *session) quit(r *appliance.Reply) {
 
 func (s *session) endTransaction() {
 	if s.tx != nil {
+		s.tx.End()
 		s.tx.release()
 		s.tx = nil
 	}
