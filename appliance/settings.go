@@ -89,6 +89,18 @@ type Limits struct {
 	MaxConnections int `hcl:"max_connections,optional"`
 	// Connections of one client address to a listener. Default 100.
 	MaxConnectionsPerIP int `hcl:"max_connections_per_ip,optional"`
+	// Connections of one user who has logged in to a listener, from all
+	// addresses. Default 500.
+	MaxConnectionsPerUser int `hcl:"max_connections_per_user,optional"`
+	// How often one client address may connect to a listener, as "600/m": as
+	// many at once, and as many a minute on average; an IPv6 /64 counts as one
+	// address. Not for trusted networks, nor for addresses that many can share:
+	// loopback and private networks. "" is no limit. Default "600/m".
+	ConnectionRatePerIP Rate `hcl:"connection_rate_per_ip,optional"`
+	// How many messages one client address may begin on a listener without
+	// logging in, as "1000/h"; for whom is as with connection_rate_per_ip.
+	// Default "", no limit. How much users may send, check "quota" limits.
+	MessageRatePerIP Rate `hcl:"message_rate_per_ip,optional"`
 	// Below so much free disk space mail is refused with 452 and delivery
 	// goes on. Default 256MiB.
 	MinFreeDisk Size `hcl:"min_free_disk,optional"`
@@ -149,6 +161,9 @@ func DefaultSettings() Settings {
 			MaxConnections:      1000,
 			MaxConnectionsPerIP: 100,
 			MinFreeDisk:         256 << 20,
+
+			MaxConnectionsPerUser: 500,
+			ConnectionRatePerIP:   Rate{600, time.Minute},
 		},
 		Logins: LoginSettings{BanAfter: 20, BanFor: 15 * time.Minute, AccountFailures: 20},
 		Queue: QueueSettings{

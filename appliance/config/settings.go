@@ -164,6 +164,7 @@ func checkLimits(report reporter, l *appliance.Limits) {
 	}{
 		{"max_recipients", l.MaxRecipients}, {"max_hops", l.MaxHops},
 		{"max_connections", l.MaxConnections}, {"max_connections_per_ip", l.MaxConnectionsPerIP},
+		{"max_connections_per_user", l.MaxConnectionsPerUser},
 	} {
 		atLeastOne(report, "limits."+n.attr, n.n)
 	}

@@ -16,6 +16,7 @@ limits {
   max_hops               = -1
   max_connections        = 0
   max_connections_per_ip = 0
+  max_connections_per_user = 0
   max_memory             = "128KiB"
 }
 logins { never_ban = ["office"] }

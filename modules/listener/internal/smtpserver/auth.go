@@ -109,6 +109,11 @@ func (s *session) exchange(l *login, mech mechanism, initial string, hasInitial 
 	if s.closing {
 		return // the connection was lost in mid exchange
 	}
+	if err == nil && !s.srv.crowd.login(s, l.identity.User) {
+		s.srv.metrics.refused.WithLabelValues(refusedUser.reason).Inc()
+		s.expel(refusedUser.reply)
+		return
+	}
 	if err == nil {
 		s.info.Identity = &l.identity
 		s.log.Debug("logged in", zap.String("user", l.identity.User))

@@ -48,7 +48,8 @@
 // Connections (421; also those that would take the last file descriptors of
 // the process, which the queue and deliveries need, or for which there is no
 // memory in the budget of [appliance.Memory]), connections of one address
-// (421; an IPv6 /64 is one address), recipients (452), octets of a command line (500), of a message
+// (421; an IPv6 /64 is one address), how often it connects (421) and begins
+// messages without logging in (450), connections of one user (421), recipients (452), octets of a command line (500), of a message
 // (552), errors and idle commands on one connection (421 4.7.0, after a delay
 // that grows), the time to send one command line, the time between two octets
 // of a message, its average rate, and its total time (421 4.4.2). A session

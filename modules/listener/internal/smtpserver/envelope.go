@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"context"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -28,6 +29,10 @@ func (s *session) mail(ctx context.Context, arg string) {
 		s.refuse(err)
 		return
 	}
+	if !s.srv.mayBegin(s.info) {
+		s.refuse(errTooMuch)
+		return
+	}
 	p, release := s.srv.Acquire()
 	tx, err := s.begin(ctx, p, env)
 	if err != nil {
@@ -37,6 +42,17 @@ func (s *session) mail(ctx context.Context, arg string) {
 	}
 	s.tx = &transaction{tx, p, release}
 	s.say(250, 1, 0, "Sender OK")
+}
+
+// mayBegin counts a message of a client that is neither a user nor trusted, and
+// says whether it may be.
+func (s *Server) mayBegin(info *appliance.Session) bool {
+	key, known := neighbourhood(info.Client.Addr())
+	if !known || info.MayRelay() || s.messages.allow(key, time.Now()) {
+		return true
+	}
+	s.metrics.tooMuch.Inc()
+	return false
 }
 
 // begin asks p, which is the pipeline that will have the message: a reload may

@@ -536,15 +536,15 @@ func TestCrowdedCostsNothing(t *testing.T) {
 		return &session{info: new(appliance.Session)}
 	}
 	c := &crowd{maxTotal: 1}
-	first, reply := c.enter(conn, begin)
+	first, reply := c.enter(conn, false, begin)
 	if reply != nil {
 		t.Fatal(reply)
 	}
-	if _, reply := c.enter(other, begin); reply != errCrowded || made != 1 {
+	if _, reply := c.enter(other, false, begin); reply != refusedTotal || made != 1 {
 		t.Errorf("%v, %d sessions were made", reply, made)
 	}
 	c.leave(first)
-	if _, reply := c.enter(other, begin); reply != nil || made != 2 {
+	if _, reply := c.enter(other, false, begin); reply != nil || made != 2 {
 		t.Errorf("%v, %d sessions were made", reply, made)
 	}
 }

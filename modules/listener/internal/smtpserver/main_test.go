@@ -37,6 +37,7 @@ type options struct {
 	wait  bool // delays are real
 
 	memory *appliance.Memory
+	limits appliance.Limits // of the context of the listener
 }
 
 // submission and exchanger are the two kinds of listener most tests run.
@@ -51,7 +52,7 @@ func within(change ...func(*appliancetest.House, *appliance.House)) func(*option
 // newRig provisions a server that is not started yet.
 func newRig(t *testing.T, opts ...func(*options)) *rig {
 	t.Helper()
-	o := options{set: DefaultSettings("127.0.0.1:0"), role: Role{Opportunistic: true}}
+	o := options{set: DefaultSettings("127.0.0.1:0"), role: Role{Opportunistic: true}, limits: appliance.DefaultSettings().Limits}
 	for _, f := range opts {
 		f(&o)
 	}
@@ -67,7 +68,7 @@ func newRig(t *testing.T, opts ...func(*options)) *rig {
 	err := r.srv.Provision(&appliance.Context{
 		Addr:   appliance.Addr{Kind: appliance.KindListener, Name: "test"},
 		Log:    zap.New(core),
-		Limits: appliance.DefaultSettings().Limits,
+		Limits: o.limits,
 		Memory: o.memory,
 	}, o.set, o.role)
 	if err != nil {

@@ -48,6 +48,7 @@ type Server struct {
 
 	listener    net.Listener
 	crowd       crowd
+	messages    rater          // of clients that have not logged in
 	accept      sync.WaitGroup // the accept loop
 	sessions    sync.WaitGroup
 	life        context.Context // ends when everything is cut
@@ -112,7 +113,9 @@ func (s *Server) serve(l net.Listener) {
 	s.stopping = make(chan struct{})
 	s.close = sync.OnceValue(l.Close)
 	s.crowd.maxTotal, s.crowd.maxPerIP = s.set.MaxConnections, s.set.MaxConnectionsPerIP
-	s.crowd.memory = s.ctx.Memory
+	s.crowd.maxPerUser = s.ctx.Limits.MaxConnectionsPerUser
+	s.crowd.memory, s.crowd.rate.rate = s.ctx.Memory, s.ctx.Limits.ConnectionRatePerIP
+	s.messages.rate = s.ctx.Limits.MessageRatePerIP
 	s.accept.Go(s.acceptAll)
 }
 
@@ -215,10 +218,11 @@ func (s *Server) pause(d time.Duration) bool {
 
 // admit starts a session or, when there are too many, sends the client away.
 func (s *Server) admit(c net.Conn) {
-	sess, reply := s.crowd.enter(c, func() *session { return newSession(s, c) })
-	if reply != nil {
-		s.metrics.refused.Inc()
-		s.turnAway(c, reply)
+	trusted := s.trusts(addrPort(c.RemoteAddr()).Addr()) != ""
+	sess, refused := s.crowd.enter(c, trusted, func() *session { return newSession(s, c) })
+	if refused != nil {
+		s.metrics.refused.WithLabelValues(refused.reason).Inc()
+		s.turnAway(c, refused.reply)
 		return
 	}
 	s.metrics.accepted.Inc()

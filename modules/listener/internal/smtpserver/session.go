@@ -26,6 +26,7 @@ type session struct {
 	tx   *transaction // nil outside of one
 
 	memory appliance.Loan // what it costs; the crowd's
+	user   string         // whose it is counted as; the crowd's
 
 	greeted bool   // EHLO or HELO was answered 250
 	barred  bool   // refused in the greeting: only QUIT is left
