@@ -37,6 +37,8 @@ type queue struct {
 	running int // attempts in flight
 }
 
+// enter has a stream wait in its lane, or wait anew if its tag has changed. mu
+// is held.
 func (e *engine) enter(t *stream) {
 	q, list := &e.lanes[t.lane], &t.flow.streams[t.lane]
 	if t.index < 0 {
@@ -48,6 +50,7 @@ func (e *engine) enter(t *stream) {
 	list.put(t)
 }
 
+// leave is the opposite of enter. mu is held.
 func (e *engine) leave(t *stream) {
 	if t.index < 0 {
 		return
