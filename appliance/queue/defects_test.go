@@ -32,8 +32,8 @@ func TestDefect1_SlotsComeBack(t *testing.T) {
 			h.send("", "bob@example.org")
 		}
 		after(time.Hour)
-		if n := len(h.told(appliance.EventDelivered)); n != 40 || h.relay.most["example.org"] != 10 {
-			t.Errorf("%d of 40 delivered, %d at a time; limit 10", n, h.relay.most["example.org"])
+		if n := len(h.told(appliance.EventDelivered)); n != 40 || h.relay.mostOf("example.org") != 10 {
+			t.Errorf("%d of 40 delivered, %d at a time; limit 10", n, h.relay.mostOf("example.org"))
 		}
 	})
 }

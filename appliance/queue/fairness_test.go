@@ -40,7 +40,7 @@ func TestDeadDomain_N19(t *testing.T) {
 		if n := len(h.relay.asked("dead.example")); n > 10 {
 			t.Errorf("%d attempts at a dead domain in ten minutes", n)
 		}
-		if n := h.relay.most["dead.example"]; n > firstLimit {
+		if n := h.relay.mostOf("dead.example"); n > firstLimit {
 			t.Errorf("%d attempts at a time at a dead domain", n)
 		}
 		for _, d := range h.store.left() {
@@ -133,7 +133,7 @@ func TestHerd_N18(t *testing.T) {
 		if n := len(h.relay.asked("hub.example")) - down; n != messages {
 			t.Errorf("%d deliveries of %d messages", n, messages)
 		}
-		if n := h.relay.most["hub.example"]; n > 20 {
+		if n := h.relay.mostOf("hub.example"); n > 20 {
 			t.Errorf("%d at a time, limit 20", n)
 		}
 	})
@@ -186,11 +186,11 @@ func TestLimits(t *testing.T) {
 			}
 		}
 		after(time.Hour)
-		if n := h.relay.most[""]; n != 12 {
+		if n := h.relay.mostOf(""); n != 12 {
 			t.Errorf("%d at a time, limit 12", n)
 		}
 		for i := range 6 {
-			if n := h.relay.most[fmt.Sprintf("d%d.example", i)]; n > 5 {
+			if n := h.relay.mostOf(fmt.Sprintf("d%d.example", i)); n > 5 {
 				t.Errorf("%d at a time to one destination, limit 5", n)
 			}
 		}

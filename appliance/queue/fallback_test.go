@@ -166,7 +166,7 @@ func TestFallbackLimits(t *testing.T) {
 			h.send("ann@example.com", "bob@"+d)
 		}
 		after(4 * 24 * time.Hour)
-		if n := provider.most[""]; n != 2 {
+		if n := provider.mostOf(""); n != 2 {
 			t.Errorf("%d deliveries at a time by the fallback, limit 2", n)
 		}
 		var starts []time.Time

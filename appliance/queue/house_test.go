@@ -274,6 +274,13 @@ func (r *fakeRelay) answer(domain string, f answer) {
 	r.answers[domain] = f
 }
 
+// mostOf is how many deliveries at a time a domain had, "" for all together.
+func (r *fakeRelay) mostOf(domain string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.most[domain]
+}
+
 func (r *fakeRelay) asked(domain string) []call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
