@@ -25,6 +25,8 @@ const (
 	bodiesName     = "bodies"
 	valuesName     = "values"
 	quarantineName = "quarantine"
+	snapshotName   = "snapshot"  // of a verification or a backup that is under way
+	restoringName  = "restoring" // a restore that is not finished
 )
 
 // layoutVersion is the version of everything below the directory. It is
@@ -211,7 +213,9 @@ func (s *Store) makeDirectory(dir string) error {
 }
 
 // formatText is what the format file says.
-func formatText(version int) string { return fmt.Sprintf("waxwing store %d\n", version) }
+func formatText(version int) string { return fmt.Sprintf(formatPattern, version) }
+
+const formatPattern = "waxwing store %d\n"
 
 // checkFormat refuses a directory that a newer Waxwing has written. A file
 // that says nothing legible is none of a newer one, but damaged.
@@ -221,7 +225,7 @@ func (s *Store) checkFormat() error {
 		return ignoreMissing(err)
 	}
 	var v int
-	if _, err := fmt.Sscanf(string(b), "waxwing store %d\n", &v); err != nil {
+	if _, err := fmt.Sscanf(string(b), formatPattern, &v); err != nil {
 		s.log.Warn("the format file is not legible and is written anew", zap.String("file", s.sub(formatName)))
 		return nil
 	}

@@ -51,6 +51,8 @@ func (s *Store) moveAside(id appliance.QueueID, why string) (found bool, err err
 	if !id.IsValid() {
 		return false, errors.New("not a queue id")
 	}
+	s.keep.RLock()
+	defer s.keep.RUnlock()
 	b := s.newBatch()
 	dir := s.quarantineDir(id)
 	if err := s.saveRecords(b, id, dir); err != nil {
@@ -142,6 +144,8 @@ func (s *Store) bodyPath(id appliance.QueueID) string {
 // removeBody removes the file of a finished message. What cannot be removed
 // now is removed by the next Start.
 func (s *Store) removeBody(id appliance.QueueID) {
+	s.keep.RLock()
+	defer s.keep.RUnlock()
 	if err := ignoreMissing(s.files.Remove(s.bodyPath(id))); err != nil {
 		s.log.Warn("cannot remove the body of a finished message", zap.String("id", string(id)), zap.Error(err))
 	}

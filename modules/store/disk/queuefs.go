@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -24,11 +25,16 @@ import (
 //     asks health last.
 type queueFS struct {
 	guard
-	space  *space
-	opened atomic.Bool // before, errors are for pebble.Open
+	space     *space
+	snapshots string      // the directory of snapshots, which Pebble fills, too
+	opened    atomic.Bool // before, errors are for pebble.Open
 }
 
 var _ vfs.FS = (*queueFS)(nil)
+
+// aside says whether a file is of a snapshot: nothing depends on it, and who
+// makes it is told of every error.
+func (q *queueFS) aside(name string) bool { return strings.HasPrefix(name, q.snapshots) }
 
 // try makes a change to the file with the name. If pretend is true the change
 // was not made and Pebble is to believe that it was.
@@ -68,6 +74,9 @@ func (q *queueFS) create(name string, create func() (vfs.File, error)) (vfs.File
 
 // Create implements vfs.FS.
 func (q *queueFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if q.aside(name) {
+		return q.FS.Create(name, c)
+	}
 	return q.create(name, func() (vfs.File, error) { return q.guard.Create(name, c) })
 }
 
@@ -84,32 +93,44 @@ func (q *queueFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory
 // OpenDir implements vfs.FS.
 func (q *queueFS) OpenDir(name string) (vfs.File, error) {
 	f, err := q.FS.OpenDir(name)
-	if err != nil {
-		return nil, err
+	if err != nil || q.aside(name) {
+		return f, err
 	}
 	return &queueFile{File: f, q: q, name: name}, nil
 }
 
 // Link implements vfs.FS.
 func (q *queueFS) Link(oldname, newname string) error {
+	if q.aside(newname) {
+		return q.FS.Link(oldname, newname)
+	}
 	_, err := q.try(newname, func() error { return q.FS.Link(oldname, newname) })
 	return err
 }
 
 // Rename implements vfs.FS.
 func (q *queueFS) Rename(oldname, newname string) error {
+	if q.aside(newname) {
+		return q.FS.Rename(oldname, newname)
+	}
 	_, err := q.try(newname, func() error { return q.FS.Rename(oldname, newname) })
 	return err
 }
 
 // Remove implements vfs.FS.
 func (q *queueFS) Remove(name string) error {
+	if q.aside(name) {
+		return q.FS.Remove(name)
+	}
 	_, err := q.try(name, func() error { return q.FS.Remove(name) })
 	return err
 }
 
 // RemoveAll implements vfs.FS.
 func (q *queueFS) RemoveAll(name string) error {
+	if q.aside(name) {
+		return q.FS.RemoveAll(name)
+	}
 	_, err := q.try(name, func() error { return q.FS.RemoveAll(name) })
 	return err
 }
@@ -197,9 +218,15 @@ type noFile struct{ vfs.File }
 
 func (noFile) Close() error                { return nil }
 func (noFile) Read([]byte) (int, error)    { return 0, fs.ErrClosed }
-func (noFile) Stat() (vfs.FileInfo, error) { return nil, fs.ErrClosed }
+func (noFile) Stat() (vfs.FileInfo, error) { return noFileInfo{}, nil }
 func (noFile) Fd() uintptr                 { return vfs.InvalidFd }
 func (noFile) Prefetch(int64, int64) error { return nil }
 
 // ReadAt implements io.ReaderAt.
 func (noFile) ReadAt([]byte, int64) (int, error) { return 0, fs.ErrClosed }
+
+// noFileInfo is that of an empty file. Pebble asks for the size of a log that
+// it means to use again, and an error would end the process.
+type noFileInfo struct{ vfs.FileInfo }
+
+func (noFileInfo) Size() int64 { return 0 }

@@ -32,8 +32,15 @@ func (s *Store) openQueue() (damaged bool, err error) {
 	if err := s.makeDirectory(s.sub(queueName)); err != nil {
 		return false, err
 	}
-	if err = s.checkManifest(s.sub(queueName)); err == nil {
+	isNew, err := s.checkManifest(s.sub(queueName))
+	if err == nil {
+		err = s.checkLogs(s.sub(queueName))
+	}
+	if err == nil {
 		s.db, err = s.openPebble(s.sub(queueName))
+	}
+	if err == nil && isNew {
+		err = s.changeLog()
 	}
 	if err != nil && isDamage(err) {
 		return true, s.rescue(err)
@@ -45,9 +52,29 @@ func (s *Store) openQueue() (damaged bool, err error) {
 	return false, errors.Join(s.files.RemoveAll(s.sub(rescuedName)), s.files.RemoveAll(s.sub(sorterName)))
 }
 
-// openPebble turns a panic into an error: that is how Pebble reports some
-// failures to sync while it opens. It releases what it holds first.
+// changeLog begins another log. The one that a new queue begins with has no
+// sync offsets, so that damage to it could not be told from its end: see
+// isTornOnly. A log is changed when there is something to flush, if only the
+// removal of nothing.
+func (s *Store) changeLog() error {
+	if err := s.db.Delete([]byte{0}, pebble.NoSync); err != nil {
+		return err
+	}
+	_, err := s.db.AsyncFlush()
+	return errors.Join(err, s.health.err())
+}
+
+// openPebble opens a queue to work on it.
 func (s *Store) openPebble(dir string) (db *pebble.DB, err error) {
+	q := &queueFS{guard: *s.files, space: s.space, snapshots: s.sub(snapshotName)}
+	db, err = openQuietly(dir, s.queueOptions(q))
+	q.opened.Store(err == nil)
+	return db, err
+}
+
+// openQuietly turns a panic into an error: that is how Pebble reports some
+// failures to sync while it opens. It releases what it holds first.
+func openQuietly(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -57,20 +84,17 @@ func (s *Store) openPebble(dir string) (db *pebble.DB, err error) {
 			db, err = nil, fmt.Errorf("open the queue: %v", r)
 		}
 	}()
-	q := &queueFS{guard: *s.files, space: s.space}
-	db, err = pebble.Open(dir, s.queueOptions(q))
-	q.opened.Store(err == nil)
-	return db, err
+	return pebble.Open(dir, o)
 }
 
 // checkManifest looks at what Pebble would be silent about: it takes a damaged
 // manifest for one that ends there, and a queue whose marker names none for a
 // new one, and removes every table that the manifest does not name. A manifest
 // without marker and records is what a crash leaves of the first start.
-func (s *Store) checkManifest(dir string) error {
+func (s *Store) checkManifest(dir string) (isNew bool, err error) {
 	names, err := s.files.List(dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	slices.Sort(names)
 	current := ""
@@ -82,16 +106,40 @@ func (s *Store) checkManifest(dir string) error {
 	}
 	if current == "" {
 		if slices.ContainsFunc(names, func(name string) bool { return isTable(name) || isLog(name) }) {
-			return damaged("no manifest is named")
+			return false, damaged("no manifest is named")
 		}
-		return nil // a new queue
+		return true, nil
 	}
 	content, err := readFile(s.files, s.fs.PathJoin(dir, current))
 	if err != nil {
-		return fmt.Errorf("manifest %q: %w", current, err)
+		return false, fmt.Errorf("manifest %q: %w", current, err)
 	}
 	if bad := logRecords(content, 0, func([]byte) {}); bad > 0 {
-		return damaged("manifest %s", current)
+		return false, damaged("manifest %s", current)
+	}
+	return false, nil
+}
+
+// checkLogs looks at what Pebble may be silent about, too: damage in the last
+// block of a log, after which it reads no further, although what it would find
+// there has been acknowledged.
+func (s *Store) checkLogs(dir string) error {
+	names, err := s.files.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		path := s.fs.PathJoin(dir, name)
+		if !isLog(name) || !s.isRegular(path) {
+			continue
+		}
+		content, err := readFile(s.files, path)
+		if err != nil {
+			return fmt.Errorf("log %s: %w", name, err)
+		}
+		if !isTornOnly(content, name) {
+			return damaged("log %s", name)
+		}
 	}
 	return nil
 }

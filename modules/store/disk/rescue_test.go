@@ -15,6 +15,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/cockroachdb/pebble/v2/wal"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -211,6 +212,53 @@ func TestLogRecords(t *testing.T) {
 		}
 	}
 }
+
+// TestDamagedLog_P10: damage to what a log held durably costs the message that
+// was there, and nothing behind it, wherever in the log it is and however short
+// the log. Only of the record that a log ends with can nobody tell whether it
+// was ever whole.
+func TestDamagedLog_P10(t *testing.T) {
+	mem, l := vfs.NewCrashableMem(), newLedger()
+	s := startStore(t, mem, "data")
+	const n = 40
+	for i := range n {
+		must(t, l.commit(s, appliance.QueueID(fmt.Sprintf("m%02d", i)), small, "a"))
+	}
+	path, size := "", 0
+	names, err := mem.List("data/queue")
+	must(t, err)
+	for _, name := range names {
+		if isLog(name) {
+			path = "data/queue/" + name
+		}
+	}
+	content, err := readFile(mem, path)
+	must(t, err)
+	number, _, _ := wal.ParseLogFilename(path[len("data/queue/"):])
+	logRecords(content, uint32(number), func(record []byte) { size = len(record) + chunkHeaders[2] })
+	end := len(bytes.TrimRight(content, "\x00"))
+	for at := 0; at < end-2*size; at += 211 {
+		after := mem.CrashClone(vfs.CrashCloneCfg{})
+		b := bytes.Clone(content)
+		b[at] ^= 1 << (at % 8)
+		g := &guard{FS: after, health: &health{}}
+		must(t, g.writeFile("data/queue", path[len("data/queue/"):], b))
+		again := startStore(t, after, "data")
+		there := l.leaseDamaged(t, again, fmt.Sprint("octet ", at))
+		aside, err := after.List("data/quarantine")
+		must(t, err)
+		if len(there) < n-1 && len(aside) == 0 {
+			t.Errorf("octet %d of %d: %d of %d messages are left, and nobody is told", at, end, len(there), n)
+		}
+		if inPayload(at%size) && len(there) != n-1 {
+			t.Errorf("octet %d of %d: %d of %d messages are left", at, end, len(there), n)
+		}
+	}
+}
+
+// inPayload says whether an octet of a record in the log is not of its header,
+// whose damage costs more: it hides where the next record begins.
+func inPayload(at int) bool { return at >= chunkHeaders[2] }
 
 // TestPowerCutInRescue cuts the power at every seventh operation of a rescue, and
 // before those that change names. The next start finds the damaged queue, or the rescued one complete.

@@ -65,6 +65,9 @@ func (v *salvage) read(dir string) error {
 	slices.Sort(names)
 	for _, name := range names {
 		path := v.s.fs.PathJoin(dir, name)
+		if !v.s.isRegular(path) {
+			continue // nothing of ours: it is never opened
+		}
 		switch number, _, ok := wal.ParseLogFilename(name); {
 		case ok:
 			err = v.log(path, uint32(number))

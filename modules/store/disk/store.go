@@ -64,8 +64,11 @@ type Store struct {
 	damage chan error // for repairs
 	runs   sync.WaitGroup
 
+	keep sync.RWMutex // held for reading by who takes a body away
+
 	mu        sync.Mutex
 	open      bool
+	holding   bool // there is a snapshot
 	repairing bool
 	inside    int
 	idle      *sync.Cond // inside became 0, or repairing false
@@ -141,6 +144,14 @@ func (s *Store) Start(context.Context) error {
 func (s *Store) start() (err error) {
 	if s.lock, err = s.lockDirectory(); err != nil {
 		return err
+	}
+	if isDir(s.fs, s.sub(restoringName)) {
+		return errRestoring
+	}
+	if isDir(s.fs, s.sub(snapshotName)) {
+		if err := s.files.RemoveAll(s.sub(snapshotName)); err != nil {
+			return err
+		}
 	}
 	for _, name := range []string{bodiesName, valuesName, quarantineName} {
 		if err := s.makeDirectory(s.sub(name)); err != nil {
