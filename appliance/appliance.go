@@ -76,7 +76,7 @@ func New(g *Graph, o Options) *Appliance {
 	a := &Appliance{opts: o, log: o.Log, core: prometheus.NewRegistry()}
 	a.drain, a.cut = context.WithCancel(context.Background())
 	a.stay, a.leave = context.WithCancel(a.drain)
-	a.events = append(eventSinks{newEventLog(o.Log, g.Settings.Log), newEventMetrics(a.core)}, o.Events...)
+	a.events = append(eventSinks{newEventLog(o.Log, g.Settings.Log), newEventMetrics(a.core), instanceEvents{a}}, o.Events...)
 	for _, sink := range o.Events {
 		if c, ok := sink.(prometheus.Collector); ok {
 			a.core.MustRegister(c)

@@ -22,7 +22,17 @@ func (p *Pipeline) Data(ctx context.Context, tx *Transaction, r io.Reader) (Queu
 	e.SignedBy = tx.SignedBy
 	e.Reply = NewReply(250, 0, 0, "queued as "+string(tx.ID))
 	p.emit(e)
+	if tx.Hold != "" {
+		e.Kind, e.Reply = EventHeld, held(tx)
+		p.emit(e)
+	}
 	return tx.ID, nil
+}
+
+// held is what is known of a message that waits for a person, and what its
+// sender is told if that person bounces it.
+func held(tx *Transaction) *Reply {
+	return NewReply(450, 7, 1, "Held for the administrator to look at: "+tx.Hold)
 }
 
 // take is the order in which a message is handled.
@@ -250,7 +260,12 @@ func (p *Pipeline) deliveries(tx *Transaction) ([]Delivery, error) {
 			index[d.Destination] = i
 			all = append(all, Delivery{Destination: d.Destination, Due: tx.Received})
 		}
-		all[i].Recipients = append(all[i].Recipients, RecipientState{Recipient: to})
+		state := RecipientState{Recipient: to}
+		if tx.Hold != "" {
+			all[i].Held = true
+			state.When, state.Last = tx.Received, Result{Reply: *held(tx)}
+		}
+		all[i].Recipients = append(all[i].Recipients, state)
 	}
 	switch {
 	case left == 0 && refused != nil:

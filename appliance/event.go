@@ -38,6 +38,7 @@ type EventKind string
 // delivered, bounced or dropped, exactly once.
 const (
 	EventAccepted   EventKind = "accepted"    // answered 250 after it became durable
+	EventHeld       EventKind = "held"        // accepted, and waits in the queue for a person
 	EventRefused    EventKind = "refused"     // a connection, or a command of a transaction, was answered 4yz or 5yz
 	EventAuthFailed EventKind = "auth_failed" // AUTH was answered 4yz or 5yz
 	EventBanned     EventKind = "banned"      // a network may not connect until Next; Client is its name
@@ -64,6 +65,19 @@ type eventSinks []EventSink
 func (s eventSinks) Emit(e Event) {
 	for _, sink := range s {
 		sink.Emit(e)
+	}
+}
+
+// instanceEvents hands each event to the modules that are EventSinks themselves,
+// in the order of the graph: those of the configuration that runs, or is about to.
+type instanceEvents struct{ a *Appliance }
+
+// Emit implements EventSink.
+func (s instanceEvents) Emit(e Event) {
+	for _, n := range s.a.Graph().Nodes {
+		if sink, ok := n.Module.(EventSink); ok {
+			sink.Emit(e)
+		}
 	}
 }
 

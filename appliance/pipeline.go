@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -238,6 +239,7 @@ func (p *Pipeline) inspect(ctx context.Context, at Stage, tx *Transaction) error
 			return v.Refuse
 		}
 		tx.Auth = append(tx.Auth, v.Auth...)
+		tx.Hold = cmp.Or(tx.Hold, v.Hold)
 	}
 	return nil
 }

@@ -91,6 +91,7 @@ const (
 // A Verdict is what a Check found. The zero Verdict is "no objection".
 type Verdict struct {
 	Refuse *Reply       // 4yz to defer, 5yz to reject; nil to let it pass
+	Hold   string       // why a message is to wait in the queue for a person, fit for its sender; "" lets it go
 	Auth   []AuthResult // for Authentication-Results (RFC 8601)
 }
 

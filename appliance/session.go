@@ -76,6 +76,7 @@ type Transaction struct {
 	Envelope Envelope
 	Message  Message      // filled when content has arrived
 	Auth     []AuthResult // what the checks found so far, in order
+	Hold     string       // why it will wait in the queue for a person; "" if it will not
 	SignedBy []string     // the domains (d=) the signers signed for, in order
 
 	spool Spool // makes drafts while the body may be replaced

@@ -164,6 +164,9 @@ func (e *engine) expect(msgs []appliance.Accepted) {
 	e.mu.Lock()
 	for i := range msgs {
 		for j := range msgs[i].Deliveries {
+			if msgs[i].Deliveries[j].Held {
+				continue // until a person releases it
+			}
 			due := msgs[i].Deliveries[j].Due
 			d := e.destination(msgs[i].Deliveries[j].Destination)
 			if due.After(now) || !e.welcome(d, &msgs[i], j) {

@@ -8,6 +8,7 @@ import (
 	_ "github.com/waxwing-mail/waxwing/modules/auth/static"
 	_ "github.com/waxwing-mail/waxwing/modules/check/quota"
 	_ "github.com/waxwing-mail/waxwing/modules/check/senders"
+	_ "github.com/waxwing-mail/waxwing/modules/check/suddenchange"
 	_ "github.com/waxwing-mail/waxwing/modules/dns/acmedns"
 	_ "github.com/waxwing-mail/waxwing/modules/dns/cloudflare"
 	_ "github.com/waxwing-mail/waxwing/modules/dns/exec"

@@ -61,22 +61,25 @@ func keyOf(user string) string {
 
 // Start reads what is stored, and begins to write what changes.
 func (b *Book[T]) Start(ctx context.Context) error {
-	b.pages = make(map[string]*page[T])
+	pages := make(map[string]*page[T])
 	infos, err := b.Values.List(ctx, place)
 	if err != nil {
 		return fmt.Errorf("what is known of the users cannot be listed: %w", err)
 	}
 	for _, info := range infos {
-		if err := b.load(ctx, info.Key); err != nil {
+		if err := b.load(ctx, pages, info.Key); err != nil {
 			return err
 		}
 	}
+	b.mu.Lock()
+	b.pages = pages
+	b.mu.Unlock()
 	b.quit = make(chan struct{})
 	b.done.Go(b.run)
 	return nil
 }
 
-func (b *Book[T]) load(ctx context.Context, key string) error {
+func (b *Book[T]) load(ctx context.Context, pages map[string]*page[T], key string) error {
 	text, err := b.Values.Get(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the instance that this one replaces found it idle
@@ -90,20 +93,22 @@ func (b *Book[T]) load(ctx context.Context, key string) error {
 		return nil
 	}
 	p.stored = true
-	if len(b.pages) < MaxUsers {
-		b.pages[p.User] = p
+	if len(pages) < MaxUsers {
+		pages[p.User] = p
 	}
 	return nil
 }
 
 // Update calls f with the record of a user, to look at it and to change it. f
-// is short: others wait.
+// is short: others wait. What is changed before Start is forgotten.
 func (b *Book[T]) Update(user string, f func(*T)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.page(user)
 	p.changed = true
-	b.pages[p.User] = p
+	if b.pages != nil {
+		b.pages[p.User] = p
+	}
 	f(&p.Record)
 }
 
