@@ -42,7 +42,7 @@ func (p *Pipeline) take(ctx context.Context, tx *Transaction, r io.Reader) error
 		return err
 	}
 	tx.draft = draft
-	defer func() { _ = tx.draft.Abort() }() // harmless after Commit; before it, the reply says more
+	defer tx.abort()
 	if err := p.receive(tx, r, draft); err != nil {
 		return err
 	}

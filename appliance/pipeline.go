@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -51,6 +52,8 @@ type Pipeline struct {
 	addr  Addr
 	house House
 	use   usage
+
+	leftBehind atomic.Int32 // calls of checks that nobody waits for any more
 }
 
 // A House is what a pipeline needs of the appliance around it.
@@ -159,7 +162,7 @@ func (p *Pipeline) Rcpt(ctx context.Context, tx *Transaction, to Recipient) erro
 		return p.refused(tx, to.Mailbox, ErrTooManyRcpts)
 	}
 	if err := p.admit(ctx, tx, to); err != nil {
-		tx.Envelope.Recipients = rs
+		tx.Envelope.Recipients = tx.Envelope.Recipients[:len(rs)]
 		return p.refused(tx, to.Mailbox, err)
 	}
 	return nil
@@ -225,13 +228,7 @@ func clientIP(s *Session) string {
 // inspect asks the checks of one stage in order. The first objection ends it.
 func (p *Pipeline) inspect(ctx context.Context, at Stage, tx *Transaction) error {
 	for _, c := range p.Checks {
-		var v Verdict
-		err := p.guard(c.Addr(), func() (err error) {
-			if c.To().Stages()&at != 0 {
-				v, err = c.To().Inspect(ctx, at, tx)
-			}
-			return err
-		})
+		v, err := p.ask(ctx, c, at, tx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Addr(), err)
 		}

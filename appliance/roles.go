@@ -73,7 +73,9 @@ type Check interface {
 	Stages() Stage
 	// Inspect is called in configured order, never twice at a time for one
 	// transaction. At AtConnect only tx.Session is filled. An error is not a
-	// verdict: it means that the check could not be made, and defers.
+	// verdict: it means that the check could not be made, and defers. ctx ends
+	// after limits.check_timeout; of a check that does not return then, the
+	// client is answered 451, and what it says later is ignored. tx is a copy.
 	Inspect(ctx context.Context, at Stage, tx *Transaction) (Verdict, error)
 }
 

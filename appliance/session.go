@@ -82,6 +82,8 @@ type Transaction struct {
 	spool Spool // makes drafts while the body may be replaced
 	draft Draft // what Message.Body reads
 	loan  Loan  // the memory that envelope and header have
+
+	late <-chan struct{} // closed when a check that was left behind has returned; nil if there is none
 }
 
 // End gives back what the transaction costs. Whoever began it with

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
@@ -157,6 +158,9 @@ func checkLimits(report reporter, l *appliance.Limits) {
 	if l.MaxMemory != 0 && l.MaxMemory < l.MinMemory() {
 		report("limits.max_memory", "It is %s and must be at least %s, 16 times max_header, or such a header could never be taken.",
 			l.MaxMemory, l.MinMemory())
+	}
+	if l.CheckTimeout < time.Second {
+		report("limits.check_timeout", "It is %s and must be at least 1s.", appliance.FormatDuration(l.CheckTimeout))
 	}
 	for _, n := range []struct {
 		attr string

@@ -17,6 +17,7 @@ limits {
   max_connections        = 0
   max_connections_per_ip = 0
   max_connections_per_user = 0
+  check_timeout          = "1ms"
   max_memory             = "128KiB"
 }
 logins { never_ban = ["office"] }
