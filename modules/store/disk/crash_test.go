@@ -97,18 +97,16 @@ func TestPowerCutP1P2P3P4(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	l := newLedger()
 	var mu sync.Mutex
-	cuts := 0
+	cuts, checked, looked := 0, 0, 0
 	cut := onWrite(func(op errorfs.Op) error {
 		mu.Lock()
 		defer mu.Unlock()
 		cuts++
 		for _, percent := range []int{0, 50, 100} {
-			if percent > 0 && cuts%4 != percent/50 { // the strict case every time, the others now and then
-				continue
-			}
 			rng := rand.New(rand.NewPCG(uint64(cuts), uint64(percent)))
 			after := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
-			l.snapshot().check(t, after, fmt.Sprintf("cut %d before op %d of %s, %d%%", cuts, op.Kind, op.Path, percent))
+			checked++
+			looked += l.snapshot().check(t, after, fmt.Sprintf("cut %d before op %d of %s, %d%%", cuts, op.Kind, op.Path, percent))
 		}
 		return nil
 	})
@@ -126,17 +124,60 @@ func TestPowerCutP1P2P3P4(t *testing.T) {
 	if cuts < 100 {
 		t.Errorf("only %d cuts: the test looks in the wrong place", cuts)
 	}
-	t.Logf("%d power cuts", cuts)
+	figures(t, "power cuts, one before each step", checked, looked)
 }
 
-// TestPowerCutConcurrent cuts the power at random moments under load.
+// A moment is what was on the disk when the power was cut, and what the
+// outside world knew then.
+type moment struct {
+	l     *ledger
+	fs    *vfs.MemFS
+	where string
+}
+
+// TestPowerCutConcurrent cuts the power at operations picked at random while
+// 20 clients commit and a deliverer settles.
 func TestPowerCutConcurrent(t *testing.T) {
+	const seed, most = 1, 60
 	mem := vfs.NewCrashableMem()
 	l := newLedger()
-	s := newStore(t, mem, "data")
+	rng := rand.New(rand.NewPCG(seed, seed))
+	var mu sync.Mutex
+	var moments []moment
+	cuts := onWrite(func(op errorfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(moments) == most || rng.IntN(4) > 0 {
+			return nil
+		}
+		percent := []int{0, 30, 100}[len(moments)%3]
+		known := l.snapshot() // before the cut: what is acknowledged later may be there
+		after := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+		moments = append(moments, moment{known, after, fmt.Sprintf("moment %d before op %d of %s, %d%%", len(moments), op.Kind, op.Path, percent)})
+		return nil
+	})
+	s := newStore(t, errorfs.Wrap(mem, cuts), "data")
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	commitFrom20(t, s, l)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	end := l.snapshot()
+	looked := 0
+	for _, m := range moments {
+		m.l.allow(end)
+		looked += m.l.check(t, m.fs, m.where)
+	}
+	end.check(t, mem.CrashClone(vfs.CrashCloneCfg{}), "the end")
+	if len(moments) < most {
+		t.Errorf("only %d moments: the test looks in the wrong place", len(moments))
+	}
+	figures(t, "power cuts under load", len(moments), looked)
+}
+
+func commitFrom20(t *testing.T, s *Store, l *ledger) {
 	var wg sync.WaitGroup
 	for w := range 20 {
 		wg.Go(func() {
@@ -149,29 +190,61 @@ func TestPowerCutConcurrent(t *testing.T) {
 		})
 	}
 	wg.Go(func() { deliverSome(t, s, l, 100) })
-	rng := rand.New(rand.NewPCG(1, 2))
-	type moment struct {
-		l       *ledger
-		fs      *vfs.MemFS
-		percent int
-	}
-	var moments []moment
-	for i := range 12 {
-		percent := []int{0, 30, 100}[i%3]
-		known := l.snapshot() // before the cut: what is acknowledged later may be there
-		moments = append(moments, moment{known, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}), percent})
-		time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
-	}
 	wg.Wait()
-	if err := s.Stop(t.Context()); err != nil {
+}
+
+// TestPowerCutTwice cuts the power a second time, before every operation of a
+// start that repairs what the first cut has left.
+func TestPowerCutTwice(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	l := newLedger()
+	var moments []moment
+	var mu sync.Mutex
+	ops := 0
+	first := onWrite(func(op errorfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if ops++; ops%9 == 0 {
+			rng := rand.New(rand.NewPCG(uint64(ops), 2))
+			after := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: ops % 3 * 50, RNG: rng})
+			moments = append(moments, moment{l.snapshot(), after, fmt.Sprintf("cut before op %d of %s", op.Kind, op.Path)})
+		}
+		return nil
+	})
+	s := newStore(t, errorfs.Wrap(mem, first), "data")
+	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	end := l.snapshot()
-	for i, m := range moments {
-		m.l.allow(end)
-		m.l.check(t, m.fs, fmt.Sprintf("moment %d, %d%%", i, m.percent))
+	if err := errors.Join(life(s, l), s.Stop(t.Context())); err != nil {
+		t.Fatal(err)
 	}
-	end.check(t, mem.CrashClone(vfs.CrashCloneCfg{}), "the end")
+	cuts, looked := 0, 0
+	for _, m := range moments {
+		n, k := m.cutAgain(t)
+		cuts, looked = cuts+n, looked+k
+	}
+	if len(moments) < 10 || cuts < 100 {
+		t.Errorf("%d first and %d second cuts: the test looks in the wrong place", len(moments), cuts)
+	}
+	figures(t, "second power cuts, during the start after one", cuts, looked)
+}
+
+// cutAgain starts and stops a store on what the first cut has left.
+func (m moment) cutAgain(t *testing.T) (cuts, looked int) {
+	var mu sync.Mutex
+	second := onWrite(func(op errorfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		cuts++
+		after := m.fs.CrashClone(vfs.CrashCloneCfg{})
+		looked += m.l.check(t, after, fmt.Sprintf("%s, and again before op %d of %s", m.where, op.Kind, op.Path))
+		return nil
+	})
+	s := newStore(t, errorfs.Wrap(m.fs, second), "data")
+	if err := errors.Join(s.Start(t.Context()), s.Stop(t.Context())); err != nil {
+		t.Errorf("%s: %v", m.where, err)
+	}
+	return cuts, looked
 }
 
 // allow lets everything be there that was under way at the time of l.

@@ -13,68 +13,106 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
+// A faultyDisk makes a disk of a good one on which operations fail as said.
+// fault is asked about each change.
+type faultyDisk func(good vfs.FS, fault func(path string) error) vfs.FS
+
+// refusing does nothing of an operation that fails.
+func refusing(good vfs.FS, fault func(string) error) vfs.FS {
+	return errorfs.Wrap(good, onWrite(func(o errorfs.Op) error { return fault(fmt.Sprintf("%d of %s", o.Kind, o.Path)) }))
+}
+
+// short does half of a write that fails. Nothing else fails.
+func short(good vfs.FS, fault func(string) error) vfs.FS {
+	return &badFS{FS: good, half: true, fault: fault}
+}
+
+// lying does what it says has failed.
+func lying(good vfs.FS, fault func(string) error) vfs.FS {
+	return &badFS{FS: good, fault: fault}
+}
+
 // TestFaultR4 fails the n-th operation that changes the disk, for every n,
 // once or from then on. Whatever was acknowledged must be on the disk, by the
 // strictest reading of what is there: nothing that was not synced.
 func TestFaultR4(t *testing.T) {
 	for _, c := range []struct {
 		name string
+		disk faultyDisk
 		err  error
 		once bool
 	}{
-		{"EIO once", syscall.EIO, true},
-		{"EIO from then on", syscall.EIO, false},
-		{"ENOSPC once", syscall.ENOSPC, true},
-		{"ENOSPC from then on", syscall.ENOSPC, false},
+		{"EIO once", refusing, syscall.EIO, true},
+		{"EIO from then on", refusing, syscall.EIO, false},
+		{"ENOSPC once", refusing, syscall.ENOSPC, true},
+		{"ENOSPC from then on", refusing, syscall.ENOSPC, false},
+		{"short write and EIO once", short, syscall.EIO, true},
+		{"short write and EIO from then on", short, syscall.EIO, false},
+		{"short write and ENOSPC once", short, syscall.ENOSPC, true},
+		{"short write and ENOSPC from then on", short, syscall.ENOSPC, false},
+		{"done and EIO once", lying, syscall.EIO, true},
+		{"done and EIO from then on", lying, syscall.EIO, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			n, failed := 1, 0
-			for ; faulty(t, n, c.err, c.once, &failed); n++ {
-				if t.Failed() {
-					return
+			n, looked, failed := 0, 0, 0
+			for more := true; more && !t.Failed(); {
+				var k int
+				k, more = faulty(t, c.disk, &fault{n: n + 1, err: c.err, once: c.once}, &failed)
+				if more {
+					n, looked = n+1, looked+k
 				}
 			}
-			if n < 100 || failed == 0 {
+			if n < 40 || failed == 0 && c.err != syscall.ENOSPC {
 				t.Errorf("%d operations, %d failed stores: the test looks in the wrong place", n, failed)
 			}
+			figures(t, "operations that fail: "+c.name, n, looked)
 			t.Logf("%d operations, the store failed after %d of them", n, failed)
 		})
 	}
 }
 
-// faulty says whether there was an n-th operation to fail.
-func faulty(t *testing.T, n int, fault error, once bool, failed *int) bool {
+// A fault is what becomes of the n-th operation, and of those after it unless
+// it happens once.
+type fault struct {
+	n    int
+	err  error
+	once bool
+
+	ops atomic.Int64
+	at  atomic.Pointer[string] // the n-th
+}
+
+func (f *fault) on(path string) error {
+	switch k := int(f.ops.Add(1)); {
+	case k == f.n:
+		f.at.Store(&path)
+	case k < f.n || f.once:
+		return nil
+	}
+	return f.err
+}
+
+// faulty says how many acknowledged messages it looked for after a life with
+// the fault, and whether there was an n-th operation.
+func faulty(t *testing.T, disk faultyDisk, f *fault, failed *int) (looked int, happened bool) {
 	mem := vfs.NewCrashableMem()
-	var ops atomic.Int64
-	var op atomic.Pointer[errorfs.Op]
-	inject := onWrite(func(o errorfs.Op) error {
-		switch k := int(ops.Add(1)); {
-		case k == n:
-			op.Store(&o)
-		case k < n || once:
-			return nil
-		}
-		return fault
-	})
 	l := newLedger()
-	s := newStore(t, errorfs.Wrap(mem, inject), "data")
+	s := newStore(t, disk(mem, f.on), "data")
 	s.health.pauseTime = 0
 	started := s.Start(t.Context()) == nil
 	if started {
 		_ = life(s, l) // whatever it says, the ledger knows what was acknowledged
 		if s.Healthy() != nil {
 			*failed++
-			noLonger(t, s, n)
+			noLonger(t, s, f.n)
 		}
 		_ = s.Stop(t.Context()) // may fail, too
 	}
-	if op.Load() == nil {
-		return false
+	if f.at.Load() == nil {
+		return 0, false
 	}
-	where := fmt.Sprintf("operation %d, %d of %s", n, op.Load().Kind, op.Load().Path)
-	l.check(t, mem.CrashClone(vfs.CrashCloneCfg{}), where)
-	return true
+	return l.check(t, mem.CrashClone(vfs.CrashCloneCfg{}), fmt.Sprintf("operation %d, %s", f.n, *f.at.Load())), true
 }
 
 // noLonger: once the store has failed nothing is acknowledged any more, and

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -164,12 +165,14 @@ func (l *ledger) put(s *Store, key, value string) error {
 //	P2  nothing is there that nobody tried to commit
 //	P3  with the bytes it was committed with
 //	P4  and who was recorded as delivered is not leased again
-func (l *ledger) check(t *testing.T, fsys vfs.FS, where string) {
+//
+// It returns how many acknowledged messages it looked for.
+func (l *ledger) check(t *testing.T, fsys vfs.FS, where string) (looked int) {
 	t.Helper()
 	s := newStore(t, fsys, "data")
 	if err := s.Start(t.Context()); err != nil {
 		t.Errorf("%s: does not start: %v", where, err)
-		return
+		return 0
 	}
 	defer func() {
 		if err := s.Stop(context.Background()); err != nil {
@@ -190,12 +193,27 @@ func (l *ledger) check(t *testing.T, fsys vfs.FS, where string) {
 		}
 	}
 	for id, e := range l.messages {
+		if e.acked {
+			looked++
+		}
 		if _, ok := there[id]; !ok && e.acked && len(e.tried) < e.to {
 			t.Errorf("P1 %s: message %s is lost", where, id)
 		}
 	}
 	l.checkFiles(t, s, there, where)
 	l.checkValues(t, s, where)
+	return looked
+}
+
+// figures publishes what a test did, for the table of docs/durability.md: how
+// often it tried to break the store, and how many acknowledged messages it
+// looked for afterwards. That none was missing, torn or repeated is that the
+// test has passed.
+func figures(t *testing.T, what string, tried, looked int) {
+	t.Helper()
+	t.Attr("what", what)
+	t.Attr("tried", strconv.Itoa(tried))
+	t.Attr("messages", strconv.Itoa(looked))
 }
 
 func (l *ledger) checkLeased(id appliance.QueueID, one appliance.Leased) error {

@@ -84,7 +84,7 @@ var (
 func New() *Store {
 	s := &Store{now: time.Now}
 	s.idle = sync.NewCond(&s.mu)
-	s.values = values{s: s, locks: new(namedlock.Set)}
+	s.values = values{s: s, locks: new(namedlock.Set), durable: make(map[string]bool)}
 	return s
 }
 

@@ -22,6 +22,8 @@ type values struct {
 	s     *Store
 	locks *namedlock.Set
 	mu    sync.Mutex // one change at a time
+
+	durable map[string]bool // directories whose names this process has synced; guarded by mu
 }
 
 var _ appliance.Values = (*values)(nil)
@@ -76,13 +78,33 @@ func (v *values) write(key string, value []byte) error {
 	if isDir(v.s.fs, path) {
 		return fmt.Errorf("value %s: there are values below it", key)
 	}
-	err := v.s.files.makeDirs(dir)
+	err := v.makeDir(dir)
 	if err == nil {
 		err = v.s.files.writeFile(dir, v.s.fs.PathBase(path), value)
 	}
 	if err != nil {
 		return fmt.Errorf("value %s: %w", key, full(err))
 	}
+	return nil
+}
+
+// makeDir makes a directory below values durably. One that is there may be of
+// a process that died, or of a call that failed, before its name was synced.
+func (v *values) makeDir(dir string) error {
+	if dir == v.s.sub(valuesName) || v.durable[dir] && isDir(v.s.fs, dir) {
+		return nil
+	}
+	parent := v.s.fs.PathDir(dir)
+	if err := v.makeDir(parent); err != nil {
+		return err
+	}
+	if err := v.s.files.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := v.s.files.syncDir(parent); err != nil {
+		return err
+	}
+	v.durable[dir] = true
 	return nil
 }
 
