@@ -134,10 +134,22 @@ func (p *Pipeline) Mail(ctx context.Context, s *Session, env Envelope) (*Transac
 	if env.Size > int64(p.house.Limits.MaxMessageSize) {
 		return nil, p.refused(tx, Mailbox{}, ErrTooLarge)
 	}
+	if err := p.room(ctx, env.Size); err != nil {
+		return nil, p.refused(tx, Mailbox{}, err)
+	}
 	if err := p.inspect(ctx, AtSender, tx); err != nil {
 		return nil, p.refused(tx, Mailbox{}, err)
 	}
 	return tx, nil
+}
+
+// room says whether there is room for a message. RFC 1870, section 6.1: a server
+// that cannot take one of the announced size now answers MAIL with 452.
+func (p *Pipeline) room(ctx context.Context, size int64) error {
+	if r, ok := p.house.Spool.(RoomReporter); ok {
+		return r.Room(ctx, size)
+	}
+	return nil
 }
 
 // qualify gives "postmaster" without a domain, which only we understand, our

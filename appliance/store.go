@@ -53,6 +53,13 @@ type Store interface {
 	Values() Values
 }
 
+// A RoomReporter is a [Store] or a [Spool] that can say before a message comes
+// whether there is room for one of so many octets, 0 if that is not known: nil,
+// or [ErrFull].
+type RoomReporter interface {
+	Room(ctx context.Context, size int64) error
+}
+
 // ErrFull means that the store has no room: below the reserve of disk space,
 // or the device said so.
 var ErrFull = NewReply(452, 3, 1, "Insufficient system storage, please try again later")

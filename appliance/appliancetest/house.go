@@ -65,7 +65,7 @@ func NewHouse(t testing.TB, change ...func(*House, *appliance.House)) *House {
 
 // A Spool is an appliance.Spool in memory.
 type Spool struct {
-	// Fail, when set, is asked before each "draft", "write" and "commit".
+	// Fail, when set, is asked before each "room", "draft", "write" and "commit".
 	Fail func(op string) error
 
 	mu       sync.Mutex
@@ -102,6 +102,9 @@ func (s *Spool) fail(op string) error {
 	}
 	return s.Fail(op)
 }
+
+// Room implements appliance.RoomReporter.
+func (s *Spool) Room(context.Context, int64) error { return s.fail("room") }
 
 // Draft implements appliance.Spool.
 func (s *Spool) Draft(context.Context) (appliance.Draft, error) {

@@ -149,6 +149,14 @@ func (e *engine) Draft(ctx context.Context) (appliance.Draft, error) {
 	return e.house.Store.Draft(ctx)
 }
 
+// Room implements [appliance.RoomReporter].
+func (e *engine) Room(ctx context.Context, size int64) error {
+	if r, ok := e.house.Store.(appliance.RoomReporter); ok {
+		return r.Room(ctx, size)
+	}
+	return nil
+}
+
 // Commit implements [appliance.Spool]: what is durable is attempted at once.
 func (e *engine) Commit(ctx context.Context, msgs ...appliance.Accepted) error {
 	if err := e.house.Store.Commit(ctx, msgs...); err != nil {

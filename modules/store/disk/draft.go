@@ -72,6 +72,15 @@ func (s *Store) Draft(ctx context.Context) (appliance.Draft, error) {
 	return &draft{s: s}, nil
 }
 
+// Room implements appliance.RoomReporter.
+func (s *Store) Room(ctx context.Context, size int64) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.space.admitSize(uint64(max(size, 0)))
+}
+
 var errDraftOver = errors.New("draft is committed or aborted")
 
 // Write implements io.Writer.

@@ -70,7 +70,10 @@ func (s *space) available() (uint64, error) {
 }
 
 // admit says whether there is room for new mail.
-func (s *space) admit() error {
+func (s *space) admit() error { return s.admitSize(0) }
+
+// admitSize says whether there is room for new mail of so many octets.
+func (s *space) admitSize(size uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	free, err := s.available()
@@ -86,7 +89,7 @@ func (s *space) admit() error {
 		s.tight = tight
 		s.report(free)
 	}
-	if tight {
+	if tight || size > free-s.reserve {
 		return appliance.ErrFull
 	}
 	return nil

@@ -50,7 +50,16 @@ func TestReserveP9(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	free(257 << 20)
+	for size, want := range map[int64]error{0: nil, 1 << 20: nil, 1<<20 + 1: appliance.ErrFull} {
+		if err := s.Room(t.Context(), size); !errors.Is(err, want) {
+			t.Errorf("1 MiB above the reserve, room for %d: %v", size, err)
+		}
+	}
 	free(256<<20 - 1)
+	if err := s.Room(t.Context(), 0); !errors.Is(err, appliance.ErrFull) {
+		t.Errorf("room below the reserve: %v", err)
+	}
 	if _, err := s.Draft(t.Context()); !errors.Is(err, appliance.ErrFull) {
 		t.Errorf("draft below the reserve: %v", err)
 	}
