@@ -81,7 +81,11 @@ func describe(e admin.Event) string {
 	if e.Cause != "" {
 		b.WriteString(" (" + e.Cause + ")")
 	}
-	if !e.Next.IsZero() {
+	switch {
+	case e.Next.IsZero():
+	case e.Kind == appliance.EventBanned:
+		b.WriteString("; until " + clock(e.Next))
+	default:
 		b.WriteString("; next attempt " + clock(e.Next))
 	}
 	return b.String()
