@@ -36,6 +36,8 @@
 //	POST /v1/tls/renew         RenewRequest → CertificatePage
 //	GET  /v1/bans              BanPage: who is banned for failed log-ins, and which accounts are under attack
 //	POST /v1/bans/clear        ClearRequest → Cleared
+//	GET  /v1/storage           appliance.StorageReport: what is in the data directory, and what is wrong with it
+//	GET  /v1/storage/backup    an archive of package backup; on the unix socket alone
 //	POST /v1/send              a message (RFC 5322); from, to…, pipeline and wait in the query → Sent
 //	GET  /v1/events            JSON lines of Event as mail is handled; id selects one message
 //	GET  /v1/captured          CapturedPage
@@ -43,5 +45,6 @@
 //
 // The first three are also served, without a token, on metrics.address, and
 // nothing else is. Every other answer is JSON; an error is an [Error]. No
-// answer holds a secret: none is ever handed to this package.
+// answer holds a secret, but for a backup, which is for who may open the socket:
+// none is ever handed to this package otherwise.
 package admin

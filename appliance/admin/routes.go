@@ -33,6 +33,8 @@ func (s *Server) api() []route {
 		{pattern: "/v1/tls/renew", method: http.MethodPost, accepts: typeJSON, handle: s.working(s.renew)},
 		{pattern: "/v1/bans", method: http.MethodGet, handle: s.bans},
 		{pattern: "/v1/bans/clear", method: http.MethodPost, accepts: typeJSON, handle: s.clearBans},
+		{pattern: "/v1/storage", method: http.MethodGet, handle: s.working(s.verifyStorage)},
+		{pattern: "/v1/storage/backup", method: http.MethodGet, handle: s.working(s.backupStorage)},
 		{pattern: "/v1/send", method: http.MethodPost, accepts: typeMessage, handle: s.send},
 		{pattern: "/v1/events", method: http.MethodGet, handle: s.events},
 		{pattern: "/v1/captured", method: http.MethodGet, handle: s.working(s.captured)},

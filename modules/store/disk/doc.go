@@ -7,6 +7,8 @@
 //	<path>/bodies/      bodies of more than 256 KiB, one file each
 //	<path>/values/      keys, certificates, accounts: plain files
 //	<path>/quarantine/  what was found damaged, for a person to look at
+//	<path>/snapshot/    links to all of it, while it is verified or saved
+//	<path>/restoring/   a backup that is being restored; nothing starts on it
 //	<path>/ballast      space that is given up when the disk is full
 //
 // # Durability
@@ -46,5 +48,11 @@
 // everything that can be read is carried over to a new one, on Start or while
 // the store runs, whenever the damage is found.
 //
-// docs/storage.md says the same to administrators.
+// # Snapshots
+//
+// Verify and Backup look at one moment of the store: a checkpoint of Pebble
+// and hard links to bodies and values, which are made in no time. They never
+// disturb what they look at, and an error of theirs is theirs alone.
+//
+// docs/storage.md and docs/durability.md say the same to administrators.
 package disk
