@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,10 +65,10 @@ func TestBook(t *testing.T) {
 // fails is made up for.
 func TestEvery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, puts, full := new(valuestest.Values), 0, false
+		v, puts, full := new(valuestest.Values), atomic.Int64{}, atomic.Bool{}
 		v.Fail = func(op, _ string) error {
 			if op == "put" {
-				if puts++; full {
+				if puts.Add(1); full.Load() {
 					return errors.New("full")
 				}
 			}
@@ -78,13 +79,13 @@ func TestEvery(t *testing.T) {
 			b.Update("app", func(r *record) { r.N = i + 1 })
 		}
 		time.Sleep(10*time.Hour + time.Minute)
-		if puts != 1 {
-			t.Errorf("%d writes", puts)
+		if puts.Load() != 1 {
+			t.Errorf("%d writes", puts.Load())
 		}
-		full = true
+		full.Store(true)
 		b.Update("app", func(r *record) { r.N = 7 })
 		time.Sleep(time.Hour)
-		full = false
+		full.Store(false)
 		if err := b.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
