@@ -114,8 +114,8 @@ func (d *Dialogue) connect() (err error) {
 
 func (d *Dialogue) hangUp() error {
 	err := d.conn.Close()
-	if errors.Is(err, net.ErrClosed) {
-		return nil
+	if _, secure := d.conn.(*tls.Conn); secure || errors.Is(err, net.ErrClosed) {
+		return nil // a server that has hung up cannot be told that TLS ends
 	}
 	return err
 }

@@ -1,6 +1,9 @@
 package smtpserver
 
 import (
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -13,6 +16,25 @@ func TestDialoguesExchanger(t *testing.T) {
 	appliancetest.RunDialogues(t, "testdata/smtp/*.dlg", func(t *testing.T) *appliancetest.Dialogue {
 		return start(t, small).dialogue()
 	})
+}
+
+// clearOnly are the dialogues that are about plain text.
+var clearOnly = []string{"A1_injection", "A2_starttls", "C4_tls", "message"}
+
+// TestDialoguesExchangerTLS: a client has no other say because it is under TLS.
+func TestDialoguesExchangerTLS(t *testing.T) {
+	files, err := filepath.Glob("testdata/smtp/*.dlg")
+	if err != nil || len(files) < 25 {
+		t.Fatalf("%d dialogues, %v", len(files), err)
+	}
+	for _, file := range files {
+		if slices.Contains(clearOnly, strings.TrimSuffix(filepath.Base(file), ".dlg")) {
+			continue
+		}
+		appliancetest.RunDialogues(t, file, func(t *testing.T) *appliancetest.Dialogue {
+			return start(t, small, secured).dialogue()
+		})
+	}
 }
 
 func TestDialoguesSubmission(t *testing.T) {

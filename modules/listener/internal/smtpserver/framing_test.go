@@ -41,10 +41,11 @@ func escape(s string) string {
 // TestS_Framing: there is one message or none, whatever the segments are, and
 // the session goes on in step.
 func TestS_Framing(t *testing.T) {
-	for _, f := range framings {
-		for _, split := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/octets=%v", f.id, split), func(t *testing.T) {
-				r := start(t)
+	for _, w := range wires {
+		for i := range 2 * len(framings) {
+			f, split := framings[i/2], i%2 == 1
+			t.Run(fmt.Sprintf("%s/octets=%v%s", f.id, split, w.name), func(t *testing.T) {
+				r := start(t, w.opt)
 				d := r.dialogue()
 				d.Split = split
 				want, accepted := "550 5.6.0 The message contains a "+f.fault+"; <<.*", 0
@@ -82,14 +83,26 @@ accepted: %d
 
 // TestS14_Chunks: BDAT refuses what DATA refuses, wherever the chunks are cut.
 func TestS14_Chunks(t *testing.T) {
-	for _, f := range framings {
-		if f.fault == "" {
-			continue
+	for _, w := range wires {
+		for _, f := range framings {
+			if f.fault == "" {
+				continue
+			}
+			for cut := range len(f.wire) + 1 {
+				refusesChunks(t, f.id+w.name, f.wire+smuggled, cut, false, w.opt)
+			}
+			refusesChunks(t, f.id+w.name+" in octets", f.wire+smuggled, len(f.wire), true, w.opt)
 		}
-		content := f.wire + smuggled
-		for cut := range len(f.wire) + 1 {
-			r := start(t)
-			script := fmt.Sprintf(`S: 220 <<.*
+	}
+}
+
+// refusesChunks sends content in two chunks.
+func refusesChunks(t *testing.T, name, content string, cut int, split bool, opt func(*options)) {
+	t.Helper()
+	r := start(t, opt)
+	d := r.dialogue()
+	d.Split = split
+	err := d.Run(fmt.Sprintf(`S: 220 <<.*
 C: EHLO client.example
 S: 250 <<.*
 C: MAIL FROM:<a@sender.example>
@@ -104,13 +117,11 @@ C: QUIT
 S: 221 <<.*
 close
 accepted: 0
-`, cut, escape(content[:cut]), len(content)-cut, escape(content[cut:]))
-			if err := r.dialogue().Run(script); err != nil {
-				t.Errorf("%s cut at %d: %v", f.id, cut, err)
-			}
-			r.stop(t)
-		}
+`, cut, escape(content[:cut]), len(content)-cut, escape(content[cut:])))
+	if err != nil {
+		t.Errorf("%s cut at %d: %v", name, cut, err)
 	}
+	r.stop(t)
 }
 
 // readContent runs a dataReader over wire and says what it made of it: the

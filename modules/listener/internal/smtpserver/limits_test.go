@@ -251,10 +251,12 @@ func TestC2_LongLines(t *testing.T) {
 		"16KiB": "C> " + strings.Repeat("x", readBuffer),
 		"10MB":  "C> " + strings.Repeat("x", 10<<20),
 	} {
-		t.Run(name, func(t *testing.T) {
-			r := start(t)
-			r.talk(t, "S: 220 <<.*\n"+line+"\nS: 500 5.5.2 Line too long\nclose")
-		})
+		for _, w := range wires {
+			t.Run(name+w.name, func(t *testing.T) {
+				r := start(t, w.opt)
+				r.talk(t, "S: 220 <<.*\n"+line+"\nS: 500 5.5.2 Line too long\nclose")
+			})
+		}
 	}
 	t.Run("512", func(t *testing.T) {
 		start(t).talk(t, "S: 220 <<.*\nC: NOOP "+strings.Repeat("x", 505)+"\nS: 250 <<.*")

@@ -45,6 +45,16 @@ func submission(o *options) { o.role = Role{Submission: true} }
 func implicit(o *options)   { o.role = Role{Submission: true, ImplicitTLS: true} }
 func trusting(o *options)   { o.set.Trusted = []string{"127.0.0.0/8"} }
 
+// secured is the exchanger over TLS, where what hostile clients send is tried
+// once more.
+func secured(o *options) { o.role = Role{Opportunistic: true, ImplicitTLS: true} }
+
+// wires are the connections on which it is tried.
+var wires = []struct {
+	name string
+	opt  func(*options)
+}{{"", func(*options) {}}, {"/TLS", secured}}
+
 func within(change ...func(*appliancetest.House, *appliance.House)) func(*options) {
 	return func(o *options) { o.house = append(o.house, change...) }
 }

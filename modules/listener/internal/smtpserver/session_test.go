@@ -341,6 +341,12 @@ func TestS20_Truncated(t *testing.T) {
 // TestS17_Sizes: limit-1 and limit pass, limit+1 does not, by DATA and by BDAT,
 // and nothing is taken for an end while the rest is discarded.
 func TestS17_Sizes(t *testing.T) {
+	for _, w := range wires {
+		t.Run("wire"+w.name, func(t *testing.T) { sizes(t, w.opt) })
+	}
+}
+
+func sizes(t *testing.T, opt func(*options)) {
 	const limit = 2000
 	for _, c := range []struct {
 		size int
@@ -348,7 +354,7 @@ func TestS17_Sizes(t *testing.T) {
 	}{{limit - 1, "250 2.0.0 <<.*"}, {limit, "250 2.0.0 <<.*"}, {limit + 1, "552 5.3.4 <<.*"}} {
 		content := "X: y\r\n\r\n" + strings.Repeat(strings.Repeat("x", 98)+"\r\n", 30)
 		content = content[:c.size-2] + "\r\n"
-		r := start(t, small)
+		r := start(t, small, opt)
 		preamble := "S: 220 <<.*\nC: EHLO c\nS: 250 <<.*\n"
 		envelope := "C: MAIL FROM:<a@sender.example>\nS: 250 <<.*\nC: RCPT TO:<b@local.test>\nS: 250 <<.*\n"
 		r.talk(t, preamble+
@@ -358,7 +364,7 @@ func TestS17_Sizes(t *testing.T) {
 			escape(content[:8]), c.size-8, escape(content[8:]), c.want)+"C: NOOP\nS: 250 <<.*")
 		r.stop(t)
 	}
-	r := start(t, small)
+	r := start(t, small, opt)
 	r.talk(t, "S: 220 <<.*\nC: EHLO c\nS: 250 <<.*\nC: MAIL FROM:<a@sender.example>\nS: 250 <<.*\nC: RCPT TO:<b@local.test>\nS: 250 <<.*\n"+
 		"C: DATA\nS: 354 <<.*\nC> "+escape(strings.Repeat("xxxxxxx\r\n", 300)+"\n.\nMAIL FROM:<smuggled@sender.example>\r\n.\r\n")+
 		"\nS: 552 5.3.4 <<.*\nC: QUIT\nS: 221 <<.*\nclose\naccepted: 0")
@@ -369,8 +375,9 @@ func TestS17_Sizes(t *testing.T) {
 func TestS18_Discarded(t *testing.T) {
 	const commands = 5000
 	rest := strings.Repeat("NOOP\r\n", commands)
-	for _, first := range []string{"", "C> BDAT 5\\r\\nX: y\nS: 250 <<.*\n"} {
-		r := start(t)
+	for i := range 2 * len(wires) {
+		first := []string{"", "C> BDAT 5\\r\\nX: y\nS: 250 <<.*\n"}[i%2]
+		r := start(t, wires[i/2].opt)
 		script := untilData + strings.ReplaceAll(first, "X: y", `X:y\r\n`)
 		script += fmt.Sprintf("C> BDAT %d LAST\\r\\n", 3+len(rest)) + `a\nb` + escape(rest) + "\nC: QUIT\nS: 550 5.6.0 <<.*\nS: 221 <<.*\nclose\naccepted: 0"
 		r.talk(t, script)
