@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 )
@@ -379,6 +381,9 @@ func TestR2_AcceptErrors(t *testing.T) {
 		}
 		if took := time.Since(began); took != (5+10+20+40+80)*time.Millisecond {
 			t.Errorf("waited %s", took)
+		}
+		if n := testutil.ToFloat64(r.srv.metrics.acceptFailed); n != 5 {
+			t.Errorf("%v failures are counted", n)
 		}
 		r.stop(t)
 	})

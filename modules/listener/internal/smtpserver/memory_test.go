@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"bufio"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -95,4 +96,28 @@ func TestP17_Connections(t *testing.T) {
 	_ = first.Close()
 	waitFor(t, func() bool { return m.Used() == sessionCost })
 	r.talk(t, hello)
+}
+
+// TestP17_Heap: the limit of the budget is one of memory: 60 clients have an open
+// header of 1 MiB each, and the heap does not grow by more than it allows.
+func TestP17_Heap(t *testing.T) {
+	m := appliance.NewMemory(16 << 20)
+	r := start(t, withMemory(m))
+	before := liveHeap()
+	for range 60 {
+		c := openHeader(t, r, 1<<20-4096)
+		defer c.Close()
+	}
+	waitFor(t, func() bool { return m.Used() > 4<<20 })
+	if grown := liveHeap() - before; grown > 16<<20 {
+		t.Errorf("the heap has grown by %s, and %s are said to be in use", appliance.Size(grown), m.Used())
+	}
+}
+
+// liveHeap is how much of the heap is in use, in octets.
+func liveHeap() int64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
 }

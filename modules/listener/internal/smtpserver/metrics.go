@@ -11,6 +11,7 @@ type metrics struct {
 	accepted     prometheus.Counter
 	refused      *prometheus.CounterVec // by reason
 	tooMuch      prometheus.Counter
+	acceptFailed prometheus.Counter
 	tlsFailed    prometheus.Counter
 	notReady     prometheus.Counter
 	mended       prometheus.Counter
@@ -31,6 +32,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "SMTP connections closed because there were too many: in all, of an address, of a user, in a time, or for the memory or the file descriptors.",
 		}, []string{"reason"}),
 		tooMuch:      counter("waxwing_smtp_message_rate_refused_total", "MAIL commands answered 450 because of limits.message_rate_per_ip."),
+		acceptFailed: counter("waxwing_smtp_accept_failures_total", "Times that accepting paused because the system gave no connection, mostly for want of file descriptors."),
 		tlsFailed:    counter("waxwing_smtp_tls_failures_total", "TLS handshakes with clients that failed."),
 		notReady:     counter("waxwing_smtp_auth_not_ready_total", "AUTH commands answered 454 because there is no valid certificate yet."),
 		mended:       counter("waxwing_smtp_mended_total", "Messages taken that had lines of more than 998 octets, which were encoded anew."),
@@ -42,7 +44,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.open, m.accepted, m.refused, m.tooMuch, m.tlsFailed, m.notReady, m.mended, m.disconnected} {
+	for _, c := range []prometheus.Collector{m.open, m.accepted, m.refused, m.tooMuch, m.acceptFailed, m.tlsFailed, m.notReady, m.mended, m.disconnected} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

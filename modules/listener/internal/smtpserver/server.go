@@ -189,6 +189,7 @@ func (s *Server) acceptAll() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
+			s.metrics.acceptFailed.Inc()
 			s.log.Warn("cannot accept connections", zap.Error(err), zap.Duration("again_in", wait))
 			if !s.pause(wait) {
 				return
