@@ -148,27 +148,31 @@ func (s *SuddenChange) Inspect(ctx context.Context, _ appliance.Stage, tx *appli
 	if user == "" || slices.Contains(s.Except, user) {
 		return v, nil
 	}
-	var tell bool
+	var room, tell bool
+	var reason string
 	s.book.Update(user, func(r *record) {
 		now := s.now()
 		domains := domainsOf(tx.Envelope.Recipients)
 		r.note(now, int64(len(tx.Envelope.Recipients)), int64(r.strange(domains)))
-		if v.Hold = s.judge(r, now); v.Hold == "" {
+		if reason = s.judge(r, now); reason == "" {
 			r.learn(now, domains)
 			return
 		}
-		if !r.hold(now) {
-			v = appliance.Verdict{Refuse: errFlood.With(errors.New(v.Hold))}
-		}
+		room = r.hold(now)
 		if tell = now.Sub(r.Told) > 24*time.Hour; tell {
 			r.Told = now
 		}
 	})
-	if v.Hold != "" {
-		s.held.Inc()
-	}
 	if tell {
-		s.tell(ctx, user, v.Hold)
+		s.tell(ctx, user, reason)
+	}
+	switch {
+	case reason == "":
+	case room:
+		s.held.Inc()
+		v.Hold = reason
+	default:
+		v.Refuse = errFlood.With(errors.New(reason))
 	}
 	return v, nil
 }
