@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -84,6 +85,17 @@ func TestKillLosesNothing(t *testing.T) {
 	time.Sleep(time.Second)
 	p.terminate()
 	report(t, book, kills*inFlight)
+	figures(t, "kill -9 at random, under load", kills, len(book.acked))
+}
+
+// figures publishes what a test did, for the table of docs/durability.md: how
+// often it tried to break the server, and how many messages were answered 250
+// and looked for. That none was missing is that the test has passed.
+func figures(t *testing.T, what string, tried, messages int) {
+	t.Helper()
+	t.Attr("what", what)
+	t.Attr("tried", strconv.Itoa(tried))
+	t.Attr("messages", strconv.Itoa(messages))
 }
 
 func report(t *testing.T, book *ledger, allowed int) {
@@ -105,6 +117,7 @@ func report(t *testing.T, book *ledger, allowed int) {
 	if again > allowed {
 		t.Errorf("%d duplicates, at most %d can have been in flight", again, allowed)
 	}
+	t.Attr("again", strconv.Itoa(again))
 	if n := book.arrived["(torn message)"]; n > 0 {
 		t.Errorf("%d messages arrived torn", n)
 	}
