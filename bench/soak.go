@@ -157,11 +157,24 @@ func (k *soak) drain() error {
 		if time.Now().After(end) {
 			return fmt.Errorf("%d messages that were answered 250 have not arrived %v after the last fault", k.book.missing(), soakDrain)
 		}
-		if err := k.server.run("queue", "retry", "--recipient", "@example.net"); err != nil {
+		if err := k.retry(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// retry makes everything due. The command has nothing to do, and says so with
+// an error, while all that is left is being attempted: that the server answers
+// another one is enough.
+func (k *soak) retry() error {
+	cmd := k.server.command("queue", "retry", "--recipient", "@example.net")
+	cmd.Stderr = nil
+	if cmd.Run() == nil {
+		return nil
+	}
+	_, err := k.server.queued()
+	return err
 }
 
 // settle waits until the server is as idle as it was before.
