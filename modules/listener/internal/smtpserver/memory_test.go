@@ -29,7 +29,7 @@ func openHeader(t *testing.T, r *rig, octets int) net.Conn {
 	for _, line := range []string{"EHLO client.example", "MAIL FROM:<a@sender.example>", "RCPT TO:<b@local.test>", "DATA"} {
 		say(t, c, br, line, "")
 	}
-	if _, err := c.Write([]byte(strings.Repeat("X: "+strings.Repeat("x", 60)+"\r\n", octets/65))); err != nil {
+	if _, err := c.Write([]byte(strings.Repeat("X: "+strings.Repeat("x", 900)+"\r\n", octets/905))); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -99,13 +99,13 @@ func TestP17_Connections(t *testing.T) {
 }
 
 // TestP17_Heap: the limit of the budget is one of memory: 60 clients have an open
-// header of 1 MiB each, and the heap does not grow by more than it allows.
+// header of 512 KiB each, and the heap does not grow by more than it allows.
 func TestP17_Heap(t *testing.T) {
 	m := appliance.NewMemory(16 << 20)
 	r := start(t, withMemory(m))
 	before := liveHeap()
 	for range 60 {
-		c := openHeader(t, r, 1<<20-4096)
+		c := openHeader(t, r, 512<<10)
 		defer c.Close()
 	}
 	waitFor(t, func() bool { return m.Used() > 4<<20 })
