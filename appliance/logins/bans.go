@@ -53,26 +53,28 @@ func (g *Guard) Bans() []appliance.Ban {
 
 // Clear implements [appliance.LoginGuard].
 func (g *Guard) Clear(name string) int {
-	bans := g.Bans()
 	prefix, isNetwork := parseNetwork(name)
+	user := g.accountOf(name)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	now, listed := g.house.Now(), 0
 	for key := range g.networks.all() {
 		if name == "" || isNetwork && prefix.Overlaps(key) {
+			if g.banned(key, now) != nil {
+				listed++
+			}
 			g.forgive(key)
 		}
 	}
-	for account := range g.accounts.all() {
-		if name == "" || account == g.accountOf(name) {
+	for account, a := range g.accounts.all() {
+		if name == "" || account == user {
+			if g.attacked(a, now) {
+				listed++
+			}
 			g.accounts.drop(account)
 		}
 	}
-	return len(slices.DeleteFunc(bans, func(b appliance.Ban) bool {
-		if p, ok := parseNetwork(b.Name); b.Kind == appliance.BanNetwork && ok {
-			return name != "" && (!isNetwork || !prefix.Overlaps(p))
-		}
-		return name != "" && b.Name != g.accountOf(name)
-	}))
+	return listed
 }
 
 // forgive forgets what is held against a network. Log-ins that are under way

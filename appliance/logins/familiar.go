@@ -40,8 +40,8 @@ func (g *Guard) knowsAnybody(key netip.Prefix, now time.Time) bool {
 	return n != nil && now.Sub(n.friendly) < familiarFor
 }
 
-// befriend notes a success, which shows that what its account had failed with
-// before, from there, were mistakes. mu is held.
+// befriend notes a success. What is held against the network stays: a guesser
+// may have a password of his own. mu is held.
 func (g *Guard) befriend(c *candidate, now time.Time) {
 	*g.familiar.touch(acquaintance{c.network, c.account}) = familiarity{last: now}
 	g.networks.touch(c.network).friendly = now
