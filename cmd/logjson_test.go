@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -15,10 +16,12 @@ import (
 // TestX8JSON: a line of the log is one line, and reads as it was written,
 // whatever a stranger put into a field.
 func TestX8JSON(t *testing.T) {
-	for _, text := range []string{
+	texts := []string{
 		"plain", "Jörg 日本", `quote " and \ backslash`, "x\r\n{\"level\":\"error\"}", "\x00\x1b[2J\x7f",
 		"\u202eevil\u202c", "\u2028next\u2029", "\u009b31m\u0085", "\u200e\u2066x\u2069", "\xff\xc2", "\U0001f426",
-	} {
+	}
+	t.Attr("tried", strconv.Itoa(len(texts)))
+	for _, text := range texts {
 		var out bytes.Buffer
 		log := newLogger(&out, appliance.LogSettings{Level: "info", Format: "json"})
 		log.Info("seen", zap.String("user", text))

@@ -70,6 +70,7 @@ func RunDialogues(t *testing.T, pattern string, start func(t *testing.T) *Dialog
 				continue
 			}
 			t.Run(name+map[bool]string{false: "/whole", true: "/octets"}[split], func(t *testing.T) {
+				t.Attr("tried", strconv.Itoa(inputs(string(src))))
 				d := start(t)
 				d.Split = split
 				if err := d.Run(string(src)); err != nil {
@@ -79,6 +80,9 @@ func RunDialogues(t *testing.T, pattern string, start func(t *testing.T) *Dialog
 		}
 	}
 }
+
+// inputs counts what the client sends, for those who count what is tried.
+func inputs(src string) int { return len(regexp.MustCompile(`(?m)^C[:>]`).FindAllString(src, -1)) }
 
 func onlyWhole(src string) bool {
 	return regexp.MustCompile(`(?m)^whole$`).MatchString(src)

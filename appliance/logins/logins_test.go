@@ -76,6 +76,7 @@ func (r *rig) guess(ctx context.Context, n int, ip, user string) (codes map[int]
 // TestA6OneNetwork: a thousand passwords from one address. Twenty are looked
 // at, later and later, and then the address is banned, for longer each time.
 func TestA6OneNetwork(t *testing.T) {
+	t.Attr("tried", "1000")
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		began := time.Now()
@@ -118,6 +119,7 @@ func TestA6OneNetwork(t *testing.T) {
 // at every five seconds at most, its user goes on from where he is known, and
 // gets in from anywhere else a little later.
 func TestA6ManyNetworks(t *testing.T) {
+	t.Attr("tried", "2000")
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		home, elsewhere := "203.0.113.7", "203.0.113.8"

@@ -78,7 +78,7 @@ func (l *listened) learn(e event) {
 	}
 	switch e.Action {
 	case "attr":
-		if count, err := strconv.Atoi(e.Value); err == nil && e.Key == "inputs" {
+		if count, err := strconv.Atoi(e.Value); err == nil && e.Key == "tried" {
 			l.inputs[n] = count
 		}
 	case "pass":

@@ -1,15 +1,15 @@
 // Command tried counts the hostile inputs that the tests try. It reads what the
 // tests say and makes the table of docs/security.md of it.
 //
-//	go test -json ./... | go run ./bench/tried           # the table there holds: as many inputs, or more
+//	go test -json ./... | go run ./bench/tried           # the table there holds
 //	go test -json ./... | go run ./bench/tried -update   # write it anew
 //
 // It prints what "go test" would print, and fails if a test fails, if a case of
-// cases.txt is not tried at all, or if it is tried less often than the page says.
+// cases.txt is not tried at all, or if it is tried less often, by more than a tenth, than the page says.
 //
 // An input is a test, or a subtest without subtests, that has passed and has
 // the id of the case in its name: TestX5/no_token/tcp is one of X5. A test that
-// tries many inputs without subtests says how many: t.Attr("inputs", "500").
+// tries many inputs without subtests says how many: t.Attr("tried", "500").
 // Tests whose names do not show what they are for stand in cases.txt.
 package main
 

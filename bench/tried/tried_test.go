@@ -35,7 +35,7 @@ const said = `{"Action":"run","Package":"github.com/waxwing-mail/waxwing/a","Tes
 {"Action":"output","Package":"github.com/waxwing-mail/waxwing/a","Test":"TestX5/one","Output":"noise\n"}
 {"Action":"pass","Package":"github.com/waxwing-mail/waxwing/a","Test":"TestX5/one"}
 {"Action":"run","Package":"github.com/waxwing-mail/waxwing/a","Test":"TestX5/two"}
-{"Action":"attr","Package":"github.com/waxwing-mail/waxwing/a","Test":"TestX5/two","Key":"inputs","Value":"40"}
+{"Action":"attr","Package":"github.com/waxwing-mail/waxwing/a","Test":"TestX5/two","Key":"tried","Value":"40"}
 {"Action":"pass","Package":"github.com/waxwing-mail/waxwing/a","Test":"TestX5/two"}
 {"Action":"pass","Package":"github.com/waxwing-mail/waxwing/a","Test":"TestX5"}
 {"Action":"output","Package":"github.com/waxwing-mail/waxwing/a","Output":"ok a 1s\n"}
@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 	if err != nil || !strings.HasPrefix(page, "before\n") || !strings.HasSuffix(page, end+"after\n") || strings.Contains(page, "old") {
 		t.Fatalf("%s, %v", page, err)
 	}
-	for published, ok := range map[string]bool{"42": true, "41": true, "43": false} {
+	for published, ok := range map[string]bool{"42": true, "1": true, "46": true, "47": false} {
 		if err := compare(strings.Replace(page, "42", published, 1), rows); (err == nil) != ok {
 			t.Errorf("the page says %s: %v", published, err)
 		}

@@ -188,6 +188,7 @@ func TestA12UnknownNames(t *testing.T) {
 	w.ready(a, w.host)
 	orders, keys := w.ca.Requests(acmetest.NewOrder), w.keys()
 	config := a.ServerConfig(appliance.TLSUse{})
+	t.Attr("tried", "10000")
 	for n := range 10_000 {
 		c, err := config.GetCertificate(&tls.ClientHelloInfo{
 			ServerName: fmt.Sprintf("name%d.example.net", n), SupportedVersions: []uint16{tls.VersionTLS13},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -83,17 +84,20 @@ accepted: %d
 
 // TestS14_Chunks: BDAT refuses what DATA refuses, wherever the chunks are cut.
 func TestS14_Chunks(t *testing.T) {
+	tried := 0
 	for _, w := range wires {
 		for _, f := range framings {
 			if f.fault == "" {
 				continue
 			}
 			for cut := range len(f.wire) + 1 {
+				tried++
 				refusesChunks(t, f.id+w.name, f.wire+smuggled, cut, false, w.opt)
 			}
 			refusesChunks(t, f.id+w.name+" in octets", f.wire+smuggled, len(f.wire), true, w.opt)
 		}
 	}
+	t.Attr("tried", strconv.Itoa(tried))
 }
 
 // refusesChunks sends content in two chunks.
