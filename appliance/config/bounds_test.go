@@ -112,7 +112,9 @@ func TestLargeFiles(t *testing.T) {
 			if len(ds) > maxDiagnostics+1 {
 				t.Errorf("%d diagnostics", len(ds))
 			}
-			if d := time.Since(start); d > 10*time.Second {
+			// Minutes mean that something is quadratic; a busy machine and the race
+			// detector take their time too.
+			if d := time.Since(start); d > time.Minute {
 				t.Errorf("took %v", d)
 			}
 		})
