@@ -6,6 +6,7 @@
 //	go run ./bench -only queue      # 20,000 messages for a next hop that is down, a restart, and the drain
 //	go run ./bench -only fairness   # 100,000 messages for 10,000 destinations, a tenth dead, beside new mail
 //	go run ./bench -only soak       # ten minutes of kill -9, full disk and failing next hops; -for 2m is shorter
+//	go run ./bench -only trust      # crashes, faults and kills: writes the table of docs/durability.md; two minutes
 //
 // But for the last, which is about the queue alone, it builds the waxwing binary, starts it on loopback ports with a data
 // directory on a real disk, and runs load and sink in its own process. In the
@@ -45,7 +46,7 @@ func main() {
 		return
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "", `"rate", "memory", "queue", "fairness" or "soak"; everything but the last if empty`)
+	flag.StringVar(&o.only, "only", "", `"rate", "memory", "queue", "fairness", "soak" or "trust"; everything but the last two if empty`)
 	flag.IntVar(&o.messages, "n", 5000, "messages per rate measurement")
 	flag.IntVar(&o.clients, "clients", 50, "concurrent clients of the rate measurement")
 	flag.IntVar(&o.size, "size", 4096, "octets per message of the rate measurement")
@@ -64,6 +65,9 @@ func exit(err error) {
 }
 
 func run(o options) error {
+	if o.only == "trust" {
+		return trust()
+	}
 	bin, err := build(o.dir)
 	if err != nil {
 		return err
@@ -83,7 +87,7 @@ func run(o options) error {
 	case "soak":
 		return soakOnce(o, bin)
 	}
-	return fmt.Errorf("-only %q: write rate, memory, queue, fairness or soak", o.only)
+	return fmt.Errorf("-only %q: write rate, memory, queue, fairness, soak or trust", o.only)
 }
 
 // rates measures messages/s, first of load and sink alone, then through
