@@ -176,7 +176,7 @@ func TestHeaderLinear(t *testing.T) {
 		}
 		_, _ = h.From()
 		h.Remove(func(f Field) bool { return claimsServID(f.Value(), "mx.example.org") })
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > 20*time.Second {
 			t.Errorf("%s took %v", name, d)
 		}
 	}

@@ -46,7 +46,7 @@ func TestH1LongCertificates(t *testing.T) {
 		if !strings.HasPrefix(got, "535 ") || len(got) > maxReason || strings.ContainsAny(got, "\x1b\u202e\n") {
 			t.Errorf("%s: %d octets: %.300q", what, len(got), got)
 		}
-		if took := time.Since(begin); took > time.Second {
+		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("%s: took %v", what, took)
 		}
 	}
