@@ -37,8 +37,12 @@ func Container(root fs.FS) int64 {
 	return least
 }
 
+// unlimited is what version 1 says for no limit: the largest multiple of a page,
+// of which this is less than any, and more than any machine has.
+const unlimited = 1 << 62
+
 func orNone(n int64) int64 {
-	if n <= 0 {
+	if n <= 0 || n >= unlimited {
 		return math.MaxInt64
 	}
 	return n

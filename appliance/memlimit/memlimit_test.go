@@ -38,6 +38,9 @@ func TestContainer(t *testing.T) {
 			"sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": "33554432\n",
 			"sys/fs/cgroup/memory/memory.limit_in_bytes":            "9223372036854771712\n",
 		}, 32 << 20},
+		"version 1, no limit": {map[string]string{
+			"proc/self/cgroup": "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+		}, 0},
 		"no limit": {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 0},
 		"noise":    {map[string]string{"proc/self/cgroup": "::::\nx\n0::/../..\n", "sys/fs/cgroup/memory.max": "-1\n"}, 0},
 	} {

@@ -34,6 +34,8 @@ func TestFsyncOnce_R4(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
+				case failed && strings.HasSuffix(op.Path, ".sst"):
+					// A flush that had begun: a table counts once the manifest names it.
 				case failed:
 					after = append(after, op.Path)
 				case armed && slices.Contains(syncs, op.Kind) && strings.Contains(op.Path, c.path):
