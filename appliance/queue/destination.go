@@ -50,6 +50,12 @@ type job struct {
 	flow  *flow
 }
 
+// A tenure is the time from the lease of a delivery until its outcome is stored.
+type tenure struct {
+	until time.Time // when the lease runs out
+	again bool      // the store has leased the delivery once more
+}
+
 func newDestination(name string) *destination {
 	return &destination{name: name, index: -1}
 }

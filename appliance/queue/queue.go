@@ -30,7 +30,7 @@ func New(in appliance.EngineContext) appliance.Engine {
 		dests:    make(map[string]*destination),
 		sites:    make(map[string]*site),
 		gates:    make(map[string]*gate),
-		working:  make(map[appliance.DeliveryKey]bool),
+		working:  make(map[appliance.DeliveryKey]*tenure),
 		wake:     make(chan struct{}, 1),
 	}
 	e.setRate(in.Settings.Rate)
@@ -64,7 +64,7 @@ type engine struct {
 	flows     flows
 	newcomers int // that destinations remember
 
-	working map[appliance.DeliveryKey]bool
+	working map[appliance.DeliveryKey]*tenure
 	store   storeState
 	scan    scanState
 

@@ -100,9 +100,9 @@ func (e *engine) finish(d *destination, s *site, j *job, a *attempt, settled boo
 	}
 	now := e.now()
 	e.mu.Lock()
+	e.release(a, settled)
 	e.end(j)
 	d.settling, s.settling = d.settling-1, s.settling-1
-	delete(e.working, a.leased.Key)
 	if settled && !a.d.Done() {
 		e.expectOne(a.d.Destination, a.d.Due, now)
 	}
@@ -113,6 +113,25 @@ func (e *engine) finish(d *destination, s *site, j *job, a *attempt, settled boo
 		e.expect(a.reports)
 	}
 	e.nudge()
+}
+
+// release ends the tenure of a delivery. If it was leased once more after its
+// outcome was stored, and before anybody knew, that lease is given back: it would
+// be nobody's until it runs out. mu is held, but not while the store is told.
+func (e *engine) release(a *attempt, settled bool) {
+	key := a.leased.Key
+	for t := e.working[key]; settled && t.again && !a.d.Done(); {
+		t.again = false
+		e.mu.Unlock()
+		err := e.settleOnce(appliance.Outcome{Key: key, Delivery: a.d}, e.attempts.Err() != nil)
+		e.mu.Lock()
+		if err != nil {
+			e.house.Log.Warn("a lease cannot be given back; it is free again when it runs out",
+				zap.String("id", string(key.ID)), zap.Error(err))
+			break
+		}
+	}
+	delete(e.working, key)
 }
 
 // putBack gives leased work back that has not begun, of the destinations that

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,6 +186,35 @@ func TestForgets(t *testing.T) {
 		defer h.engine.mu.Unlock()
 		if d, a, w := len(h.engine.dests), len(h.engine.agenda.list), len(h.engine.working); d+a+w != 0 {
 			t.Errorf("%d destinations, %d in the agenda, %d leases remembered", d, a, w)
+		}
+	})
+}
+
+// TestLeasedTooSoon: a delivery that is due again before the engine knows that
+// its outcome is stored, because the store is slow to say so, is not left to
+// nobody until its lease runs out.
+func TestLeasedTooSoon(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		retry, err := appliance.ParseSchedule("1s*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := newHouse(t, func(in *appliance.EngineContext) { in.Settings.Retry = retry })
+		h.store.answerTime = 3 * time.Second
+		var tried int
+		h.relay.answer("example.org", func(ctx context.Context, env appliance.Envelope) []appliance.Result {
+			if tried++; tried <= 40 {
+				return says(451, 7, 1, "greylisted")(ctx, env)
+			}
+			return says(250, 0, 0, "ok")(ctx, env)
+		})
+		h.start()
+		for range 20 {
+			h.send("", "bob@example.org")
+		}
+		after(10 * time.Minute)
+		if n := len(h.told(appliance.EventDelivered)); n != 20 {
+			t.Errorf("%d of 20 delivered, %d attempts", n, tried)
 		}
 	})
 }

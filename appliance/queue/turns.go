@@ -286,11 +286,15 @@ func (e *engine) lease(ctx context.Context, d *destination, want appliance.Lease
 	}
 	e.storeWorks()
 	for _, l := range got {
-		// A lease that ran out while its outcome could not be settled is
-		// ours again; the outcome stands.
-		if !e.working[l.Key] {
-			e.working[l.Key] = true
+		switch t := e.working[l.Key]; {
+		case t == nil:
+			e.working[l.Key] = &tenure{until: want.Until}
 			jobs = append(jobs, job{Leased: l, until: want.Until})
+		case want.Now.Before(t.until):
+			t.again = true // its outcome has just been stored: see finish
+		default:
+			// The lease ran out while the outcome could not be stored. That stands,
+			// and ends this lease too.
 		}
 	}
 	return jobs, len(got), nil
