@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,9 +202,9 @@ func TestLeasedTooSoon(t *testing.T) {
 		}
 		h := newHouse(t, func(in *appliance.EngineContext) { in.Settings.Retry = retry })
 		h.store.answerTime = 3 * time.Second
-		var tried int
+		var tried atomic.Int32
 		h.relay.answer("example.org", func(ctx context.Context, env appliance.Envelope) []appliance.Result {
-			if tried++; tried <= 40 {
+			if tried.Add(1) <= 40 {
 				return says(451, 7, 1, "greylisted")(ctx, env)
 			}
 			return says(250, 0, 0, "ok")(ctx, env)
@@ -214,7 +215,7 @@ func TestLeasedTooSoon(t *testing.T) {
 		}
 		after(10 * time.Minute)
 		if n := len(h.told(appliance.EventDelivered)); n != 20 {
-			t.Errorf("%d of 20 delivered, %d attempts", n, tried)
+			t.Errorf("%d of 20 delivered, %d attempts", n, tried.Load())
 		}
 	})
 }
