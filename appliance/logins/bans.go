@@ -87,7 +87,7 @@ func (g *Guard) forgive(key netip.Prefix) {
 // parseNetwork reads an address or a network.
 func parseNetwork(text string) (netip.Prefix, bool) {
 	if ip, err := netip.ParseAddr(text); err == nil {
-		return networkOf(ip)
+		return appliance.ClientNetwork(ip)
 	}
 	p, err := netip.ParsePrefix(text)
 	return p.Masked(), err == nil

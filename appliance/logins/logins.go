@@ -118,7 +118,7 @@ func (g *Guard) Configure(s appliance.LoginSettings) {
 
 // Welcome implements [appliance.LoginGuard].
 func (g *Guard) Welcome(client netip.Addr, users bool) *appliance.Reply {
-	key, ok := networkOf(client)
+	key, ok := appliance.ClientNetwork(client)
 	if !ok {
 		return nil
 	}
@@ -158,7 +158,7 @@ type candidate struct {
 
 func (g *Guard) candidate(l appliance.LoginAttempt) candidate {
 	c := candidate{account: g.accountOf(l.User)}
-	c.network, _ = networkOf(l.Client)
+	c.network, _ = appliance.ClientNetwork(l.Client)
 	var h maphash.Hash
 	h.SetSeed(g.seed)
 	_, _ = h.WriteString(l.User + "\x00" + l.Password.Reveal()) // never fails

@@ -20,30 +20,10 @@ type network struct {
 	at       int       // the place of the next one
 }
 
-// networkOf is what counts as one client: an IPv4 address, or the /64 that one
-// IPv6 customer commonly has. A unix socket has none.
-func networkOf(ip netip.Addr) (netip.Prefix, bool) {
-	ip = ip.Unmap().WithZone("")
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	p, err := ip.Prefix(bits)
-	return p, err == nil && ip.IsValid()
-}
-
-// sharedSpace is the address space of carriers and of some clusters.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598, section 7
-
 // isShared says whether many clients can have the same address. mu is held.
 func (g *Guard) isShared(p netip.Prefix) bool {
-	ip := p.Addr()
-	return !p.IsValid() || ip.IsLoopback() || p == loopback6 || ip.IsPrivate() || ip.IsLinkLocalUnicast() ||
-		sharedSpace.Contains(ip) || slices.ContainsFunc(g.never, p.Overlaps)
+	return appliance.SharedNetwork(p) || slices.ContainsFunc(g.never, p.Overlaps)
 }
-
-// loopback6 is the network of ::1.
-var loopback6 = netip.MustParsePrefix("::/64")
 
 // banned returns the network if it is banned now, or nil. mu is held.
 func (g *Guard) banned(key netip.Prefix, now time.Time) *network {
@@ -55,7 +35,7 @@ func (g *Guard) banned(key netip.Prefix, now time.Time) *network {
 
 // Offended implements [appliance.LoginGuard].
 func (g *Guard) Offended(client netip.Addr) {
-	key, ok := networkOf(client)
+	key, ok := appliance.ClientNetwork(client)
 	if !ok {
 		return
 	}

@@ -111,7 +111,9 @@ func TestRateRemembered(t *testing.T) {
 			}
 			after(30 * time.Minute)
 			if n := len(s.store.left()); n > 20 {
-				_, _ = s.engine.Change(t.Context(), appliance.Filter{}, appliance.ChangeDrop)
+				if _, err := s.engine.Change(t.Context(), appliance.Filter{}, appliance.ChangeDrop); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if len(s.store.left()) == 0 {
 				after(2 * siteMemory)

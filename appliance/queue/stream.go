@@ -92,11 +92,14 @@ func (s *site) stream(b *batch) *stream {
 
 // streams ranges over all of a site.
 func (s *site) streams(yield func(*stream) bool) {
-	for _, list := range [][]*stream{s.senders, s.backlog[:]} {
-		for _, t := range list {
-			if !yield(t) {
-				return
-			}
+	for _, t := range s.senders {
+		if !yield(t) {
+			return
+		}
+	}
+	for _, t := range s.backlog {
+		if !yield(t) {
+			return
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 )
 
 // FuzzRecode: a message stays as it was, or has nothing of what it shall not have
@@ -52,11 +53,11 @@ func recoded(t *testing.T, in string, aim Aim) {
 	if aim == LongLines && r.long || aim == HighOctets && !isASCII(out.Bytes()) {
 		t.Fatalf("%q has become %q", in, out.String())
 	}
-	want, err := read(strings.NewReader(in))
+	want, err := appliancetest.Leaves(strings.NewReader(in))
 	if err != nil {
 		return // the standard library reads less
 	}
-	got, err := read(io.MultiReader(bytes.NewReader(h.Bytes()), &out))
+	got, err := appliancetest.Leaves(io.MultiReader(bytes.NewReader(h.Bytes()), &out))
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Fatalf("%v (-want +got):\n%s", err, diff)
 	}

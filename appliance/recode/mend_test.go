@@ -1,17 +1,12 @@
 package recode
 
 import (
-	"bufio"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
-	"net/textproto"
 	"strings"
 	"testing"
 
@@ -263,58 +258,13 @@ func (f failing) Open() (io.ReadCloser, error) { return nil, f.err }
 
 // same compares what a program reads of two messages.
 func same(a, b string) string {
-	want, err := read(strings.NewReader(a))
+	want, err := appliancetest.Leaves(strings.NewReader(a))
 	if err != nil {
 		return err.Error()
 	}
-	got, err := read(strings.NewReader(b))
+	got, err := appliancetest.Leaves(strings.NewReader(b))
 	if err != nil {
 		return err.Error()
 	}
 	return cmp.Diff(want, got)
-}
-
-// decoded are the leaves of a message, as a program that reads it finds them.
-func decoded(header textproto.MIMEHeader, body io.Reader) (all []string, err error) {
-	mediaType, params, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil {
-		mediaType = "text/plain"
-	}
-	if strings.HasPrefix(mediaType, "multipart/") {
-		r := multipart.NewReader(body, params["boundary"])
-		for {
-			p, err := r.NextRawPart()
-			if errors.Is(err, io.EOF) {
-				return all, nil
-			}
-			if err != nil {
-				return all, err
-			}
-			leaves, err := decoded(p.Header, p)
-			if err != nil {
-				return all, err
-			}
-			all = append(all, leaves...)
-		}
-	}
-	switch strings.ToLower(header.Get("Content-Transfer-Encoding")) {
-	case "quoted-printable":
-		body = quotedprintable.NewReader(body)
-	case "base64":
-		body = base64.NewDecoder(base64.StdEncoding, body)
-	}
-	if mediaType == "message/rfc822" {
-		return read(body)
-	}
-	b, err := io.ReadAll(body)
-	return []string{mediaType + " " + string(b)}, err
-}
-
-func read(r io.Reader) ([]string, error) {
-	br := bufio.NewReader(r)
-	header, err := textproto.NewReader(br).ReadMIMEHeader()
-	if err != nil {
-		return nil, err
-	}
-	return decoded(header, br)
 }

@@ -30,6 +30,7 @@ import (
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
+	"github.com/waxwing-mail/waxwing/modules/relay/internal/hostaddr"
 )
 
 func init() {
@@ -198,9 +199,6 @@ func (l *LMTP) Deliver(ctx context.Context, env appliance.Envelope, msg *applian
 	return l.pool.Deliver(ctx, env, msg, l.targets(ctx))
 }
 
-// maxAddresses bounds the addresses of a host name that are tried.
-const maxAddresses = 10
-
 // targets are the addresses of the server.
 func (l *LMTP) targets(ctx context.Context) iter.Seq2[smtpconn.Target, *smtpconn.Failure] {
 	return func(yield func(smtpconn.Target, *smtpconn.Failure) bool) {
@@ -208,31 +206,17 @@ func (l *LMTP) targets(ctx context.Context) iter.Seq2[smtpconn.Target, *smtpconn
 			yield(smtpconn.Target{Name: "localhost", TLS: smtpconn.TLSNone}, nil)
 			return
 		}
-		ips, err := l.lookup(ctx, l.where.host)
+		ips, err := hostaddr.Lookup(ctx, l.resolver, l.where.host)
 		if err != nil {
 			r := appliance.Replyf(451, 4, 3, "The LMTP server %s cannot be looked up at the moment", l.where.host).With(err)
 			yield(smtpconn.Target{}, smtpconn.NewFailure(l.where.host, r))
 			return
 		}
-		for _, ip := range ips[:min(len(ips), maxAddresses)] {
+		for _, ip := range ips {
 			t := smtpconn.Target{Name: l.where.host, Addr: netip.AddrPortFrom(ip.Unmap(), l.where.port), TLS: l.where.tls}
 			if !yield(t, nil) {
 				return
 			}
 		}
 	}
-}
-
-func (l *LMTP) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{ip}, nil
-	}
-	if host == "localhost" { // RFC 6761, section 6.3: not a matter for DNS
-		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
-	}
-	ips, err := l.resolver.LookupNetIP(ctx, "ip", host)
-	if err == nil && len(ips) == 0 {
-		err = errors.New("no address")
-	}
-	return ips, err
 }

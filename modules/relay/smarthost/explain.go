@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/modules/relay/internal/hostaddr"
 )
 
 var _ appliance.Explainer = (*Smarthost)(nil)
@@ -37,7 +38,7 @@ func (s *Smarthost) found(ctx context.Context, q appliance.Question, host string
 	if !q.DNS {
 		return ""
 	}
-	ips, err := s.lookup(ctx, host)
+	ips, err := hostaddr.Lookup(ctx, s.resolver, host)
 	if err != nil {
 		return ": cannot be looked up: " + err.Error()
 	}

@@ -38,7 +38,6 @@ package smarthost
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"net"
@@ -51,6 +50,7 @@ import (
 	"github.com/waxwing-mail/waxwing/modules/internal/certs"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 	"github.com/waxwing-mail/waxwing/modules/relay/internal/fallback"
+	"github.com/waxwing-mail/waxwing/modules/relay/internal/hostaddr"
 	"github.com/waxwing-mail/waxwing/modules/relay/internal/limits"
 )
 
@@ -252,14 +252,11 @@ func (s *Smarthost) keep(r *appliance.Result) {
 	}
 }
 
-// maxAddresses bounds the addresses of one host name that are tried.
-const maxAddresses = 10
-
 // targets are the addresses of all endpoints in turn.
 func (s *Smarthost) targets(ctx context.Context) iter.Seq2[smtpconn.Target, *smtpconn.Failure] {
 	return func(yield func(smtpconn.Target, *smtpconn.Failure) bool) {
 		for _, e := range s.hosts {
-			ips, err := s.lookup(ctx, e.host)
+			ips, err := hostaddr.Lookup(ctx, s.resolver, e.host)
 			if err != nil {
 				r := appliance.Replyf(451, 4, 3, "The smarthost %s cannot be looked up at the moment", e.host).With(err)
 				if !yield(smtpconn.Target{}, smtpconn.NewFailure(e.host, r)) {
@@ -267,7 +264,7 @@ func (s *Smarthost) targets(ctx context.Context) iter.Seq2[smtpconn.Target, *smt
 				}
 				continue
 			}
-			for _, ip := range ips[:min(len(ips), maxAddresses)] {
+			for _, ip := range ips {
 				t := smtpconn.Target{
 					Name: e.host, Addr: netip.AddrPortFrom(ip.Unmap(), e.port), TLS: e.tls, ServerName: s.ServerName,
 				}
@@ -277,20 +274,6 @@ func (s *Smarthost) targets(ctx context.Context) iter.Seq2[smtpconn.Target, *smt
 			}
 		}
 	}
-}
-
-func (s *Smarthost) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{ip}, nil
-	}
-	if host == "localhost" { // RFC 6761, section 6.3: not a matter for DNS
-		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
-	}
-	ips, err := s.resolver.LookupNetIP(ctx, "ip", host)
-	if err == nil && len(ips) == 0 {
-		err = errors.New("no address")
-	}
-	return ips, err
 }
 
 // Site implements [appliance.SitedRelay]: a smarthost is one site, which has the

@@ -1,24 +1,19 @@
 package sevenbit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
-	"net/textproto"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 )
 
 // lines ends the lines of a test with CRLF.
@@ -289,51 +284,6 @@ type failing struct{ err error }
 func (f failing) Size() int64                  { return 1 }
 func (f failing) Open() (io.ReadCloser, error) { return nil, f.err }
 
-// decoded are the leaves of a message, as a program that reads it finds them.
-func decoded(header textproto.MIMEHeader, body io.Reader) (all []string, err error) {
-	mediaType, params, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil {
-		mediaType = "text/plain"
-	}
-	if strings.HasPrefix(mediaType, "multipart/") {
-		r := multipart.NewReader(body, params["boundary"])
-		for {
-			p, err := r.NextRawPart()
-			if errors.Is(err, io.EOF) {
-				return all, nil
-			}
-			if err != nil {
-				return all, err
-			}
-			leaves, err := decoded(p.Header, p)
-			if err != nil {
-				return all, err
-			}
-			all = append(all, leaves...)
-		}
-	}
-	switch strings.ToLower(header.Get("Content-Transfer-Encoding")) {
-	case "quoted-printable":
-		body = quotedprintable.NewReader(body)
-	case "base64":
-		body = base64.NewDecoder(base64.StdEncoding, body)
-	}
-	if mediaType == "message/rfc822" {
-		return read(body)
-	}
-	b, err := io.ReadAll(body)
-	return []string{mediaType + " " + string(b)}, err
-}
-
-func read(r io.Reader) ([]string, error) {
-	br := bufio.NewReader(r)
-	header, err := textproto.NewReader(br).ReadMIMEHeader()
-	if err != nil {
-		return nil, err
-	}
-	return decoded(header, br)
-}
-
 // random makes an entity that is a MIME message if it stands alone.
 func random(r *rand.Rand, depth int) string {
 	text := func() string {
@@ -384,11 +334,11 @@ func TestOctets_H12(t *testing.T) {
 		if !isASCII(in) {
 			encoded++
 		}
-		want, err := read(strings.NewReader(in))
+		want, err := appliancetest.Leaves(strings.NewReader(in))
 		if err != nil {
 			t.Fatalf("%v: %q", err, in)
 		}
-		got, err := read(strings.NewReader(h + b))
+		got, err := appliancetest.Leaves(strings.NewReader(h + b))
 		if err != nil {
 			t.Fatalf("%v: %q", err, h+b)
 		}

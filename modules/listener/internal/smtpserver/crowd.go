@@ -45,7 +45,7 @@ func (c *crowd) enter(conn net.Conn, trusted bool, begin func() *session) (*sess
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open()
-	key, known := neighbourhood(addrPort(conn.RemoteAddr()).Addr())
+	key, known := appliance.ClientNetwork(addrPort(conn.RemoteAddr()).Addr())
 	if r := c.objection(conn, key, known, trusted); r != nil {
 		return nil, r
 	}
@@ -123,7 +123,7 @@ func (c *crowd) leave(s *session) {
 	defer c.mu.Unlock()
 	s.memory.Return()
 	delete(c.all, s)
-	if key, known := neighbourhood(s.info.Client.Addr()); known {
+	if key, known := appliance.ClientNetwork(s.info.Client.Addr()); known {
 		drop(c.perIP, key)
 	}
 	if s.user != "" {
@@ -145,16 +145,4 @@ func (c *crowd) each(f func(*session)) {
 	for s := range c.all {
 		f(s)
 	}
-}
-
-// neighbourhood is what counts as one client: an IPv4 address, or the /64 that
-// one IPv6 customer commonly has. A unix socket has none.
-func neighbourhood(ip netip.Addr) (netip.Prefix, bool) {
-	ip = ip.Unmap().WithZone("")
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	p, err := ip.Prefix(bits)
-	return p, err == nil && ip.IsValid()
 }

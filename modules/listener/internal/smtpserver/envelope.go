@@ -47,7 +47,7 @@ func (s *session) mail(ctx context.Context, arg string) {
 // mayBegin counts a message of a client that is neither a user nor trusted, and
 // says whether it may be.
 func (s *Server) mayBegin(info *appliance.Session) bool {
-	key, known := neighbourhood(info.Client.Addr())
+	key, known := appliance.ClientNetwork(info.Client.Addr())
 	if !known || info.MayRelay() || s.messages.allow(key, time.Now()) {
 		return true
 	}

@@ -350,13 +350,13 @@ func TestNeighbourhood(t *testing.T) {
 		{"2001:db8::1", "2001:db8:0:1::1", false},
 		{"fe80::1%eth0", "fe80::1", true},
 	} {
-		a, _ := neighbourhood(netip.MustParseAddr(c.a))
-		b, _ := neighbourhood(netip.MustParseAddr(c.b))
+		a, _ := appliance.ClientNetwork(netip.MustParseAddr(c.a))
+		b, _ := appliance.ClientNetwork(netip.MustParseAddr(c.b))
 		if (a == b) != c.same {
 			t.Errorf("%s and %s: %v and %v", c.a, c.b, a, b)
 		}
 	}
-	if _, known := neighbourhood(netip.Addr{}); known {
+	if _, known := appliance.ClientNetwork(netip.Addr{}); known {
 		t.Error("a unix socket has a neighbourhood")
 	}
 }

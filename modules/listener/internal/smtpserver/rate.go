@@ -30,7 +30,7 @@ const maxRated = 100_000
 // allow counts one more of the client and says whether it may be. What many
 // clients can share is not counted.
 func (r *rater) allow(client netip.Prefix, now time.Time) bool {
-	if r.rate.IsZero() || shared(client) {
+	if r.rate.IsZero() || appliance.SharedNetwork(client) {
 		return true
 	}
 	r.mu.Lock()
@@ -65,17 +65,3 @@ func (r *rater) room(now time.Time) bool {
 	}
 	return len(r.paid) < maxRated
 }
-
-// shared says whether many clients can come from the address: a unix socket,
-// loopback, and networks of one's own, in which it may be that of a gateway, of
-// a node, or of a proxy.
-func shared(client netip.Prefix) bool {
-	ip := client.Addr()
-	return !client.IsValid() || ip.IsLoopback() || client == loopback6 || ip.IsPrivate() || ip.IsLinkLocalUnicast() ||
-		carrier.Contains(ip)
-}
-
-var (
-	loopback6 = netip.MustParsePrefix("::/64")         // that of ::1
-	carrier   = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598, section 7
-)

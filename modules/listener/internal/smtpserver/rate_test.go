@@ -57,7 +57,7 @@ func TestRater_Bounded_P17(t *testing.T) {
 		var b [16]byte
 		b[0] = 0x20
 		binary.BigEndian.PutUint32(b[4:], uint32(i))
-		p, _ := neighbourhood(netip.AddrFrom16(b))
+		p, _ := appliance.ClientNetwork(netip.AddrFrom16(b))
 		return p
 	}
 	for i := range maxRated + 10 {
