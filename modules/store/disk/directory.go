@@ -88,6 +88,17 @@ func advise(dir string, err error) error {
 	return err
 }
 
+// adviseDisk adds to an error of the disk, while the store starts, what to do.
+func adviseDisk(err error) error {
+	switch {
+	case isFull(err):
+		return fmt.Errorf("%w: what is queued is untouched; make room on the disk and start again", err)
+	case errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%w: what is queued is untouched; check the disk, see the log of the kernel, and start again", err)
+	}
+	return err
+}
+
 func (s *Store) lockInMemory() (*dirLock, error) {
 	c, err := s.fs.Lock(s.sub(lockName))
 	if err != nil {

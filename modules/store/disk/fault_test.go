@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -90,7 +91,15 @@ func (f *fault) on(path string) error {
 	case k < f.n || f.once:
 		return nil
 	}
-	return f.err
+	return &fs.PathError{Op: "do", Path: path, Err: f.err}
+}
+
+// where is the n-th operation, if there was one.
+func (f *fault) where() string {
+	if at := f.at.Load(); at != nil {
+		return *at
+	}
+	return "which there is not"
 }
 
 // faulty says how many acknowledged messages it looked for after a life with
@@ -112,7 +121,7 @@ func faulty(t *testing.T, disk faultyDisk, f *fault, failed *int) (looked int, h
 	if f.at.Load() == nil {
 		return 0, false
 	}
-	return l.check(t, mem.CrashClone(vfs.CrashCloneCfg{}), fmt.Sprintf("operation %d, %s", f.n, *f.at.Load())), true
+	return l.check(t, mem.CrashClone(vfs.CrashCloneCfg{}), fmt.Sprintf("operation %d, %s", f.n, f.where())), true
 }
 
 // noLonger: once the store has failed nothing is acknowledged any more, and

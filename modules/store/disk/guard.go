@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -159,11 +160,17 @@ func (g *guard) syncDir(dir string) error {
 }
 
 // makeDirs makes a directory and those above it durable, the topmost first.
+// One that is there and empty may have been made by a process that was killed
+// before its name was durable, and so it is made durable again.
 func (g *guard) makeDirs(dir string) error {
-	if isDir(g.FS, dir) {
-		return nil
+	there, err := findDir(g.FS, dir)
+	if err != nil {
+		return err
 	}
 	parent := g.PathDir(dir)
+	if there {
+		return g.syncName(parent, dir)
+	}
 	if err := g.makeDirs(parent); err != nil {
 		return err
 	}
@@ -171,6 +178,23 @@ func (g *guard) makeDirs(dir string) error {
 		return err
 	}
 	return g.syncDir(parent)
+}
+
+// syncName makes the name of a directory durable that is empty. The one above
+// it need not be ours: where it may not be opened, or cannot be synced, its
+// owner has made the directory, and not we.
+func (g *guard) syncName(parent, dir string) error {
+	if names, err := g.List(dir); err != nil || len(names) > 0 || parent == dir {
+		return nil //nolint:nilerr // nobody may list it, or it is found out when it is used
+	}
+	d, err := g.FS.OpenDir(parent)
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EROFS) {
+		return nil
+	}
+	return err
 }
 
 // guardFile is a file, or a directory opened to be synced.

@@ -212,6 +212,16 @@ func (s *Store) isRegular(path string) bool {
 }
 
 func isDir(fsys vfs.FS, path string) bool {
+	there, err := findDir(fsys, path)
+	return err == nil && there
+}
+
+// findDir is isDir for what must not take a directory that cannot be looked at
+// for one that is not there.
+func findDir(fsys vfs.FS, path string) (there bool, err error) {
 	fi, err := fsys.Stat(path)
-	return err == nil && fi.Mode()&fs.ModeDir != 0
+	if err != nil {
+		return false, ignoreMissing(err)
+	}
+	return fi.Mode()&fs.ModeDir != 0, nil
 }

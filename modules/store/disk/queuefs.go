@@ -12,11 +12,12 @@ import (
 
 // A queueFS is the file system as Pebble sees it. Pebble has no answer to a
 // log or a manifest that cannot be written but to panic, with locks held, and
-// it tries again at once, for ever, to write a table. So once it is open it
-// is never told of either:
+// it tries again at once, for ever, to write a table, even while it opens. So
+// it is never told of either:
 //
 //   - a write that finds the disk full gives up the ballast and is done again;
-//   - a table that still does not fit is an error, after a pause;
+//   - a table that still does not fit is an error, after a pause; while the
+//     queue is being opened, which waits for the table, it is a failure;
 //   - a file that cannot be opened because there is no file descriptor left is
 //     opened when there is one;
 //   - any other failure makes the store fail, and from then on nothing changes
@@ -27,7 +28,7 @@ type queueFS struct {
 	guard
 	space     *space
 	snapshots string      // the directory of snapshots, which Pebble fills, too
-	opened    atomic.Bool // before, errors are for pebble.Open
+	opened    atomic.Bool // pebble.Open has returned
 }
 
 var _ vfs.FS = (*queueFS)(nil)
@@ -39,7 +40,7 @@ func (q *queueFS) aside(name string) bool { return strings.HasPrefix(name, q.sna
 // try makes a change to the file with the name. If pretend is true the change
 // was not made and Pebble is to believe that it was.
 func (q *queueFS) try(name string, do func() error) (pretend bool, err error) {
-	if q.health.err() != nil && q.opened.Load() {
+	if q.health.err() != nil {
 		return true, nil
 	}
 	err = do()
@@ -47,9 +48,9 @@ func (q *queueFS) try(name string, do func() error) (pretend bool, err error) {
 		err = do()
 	}
 	switch {
-	case err == nil, !q.opened.Load(), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
 		return false, err
-	case isFull(err) && isTable(name):
+	case isFull(err) && isTable(name) && q.opened.Load():
 		q.health.pause()
 		return false, err
 	}
@@ -88,6 +89,18 @@ func (q *queueFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vf
 // ReuseForWrite implements vfs.FS.
 func (q *queueFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	return q.create(newname, func() (vfs.File, error) { return q.guard.ReuseForWrite(oldname, newname, c) })
+}
+
+// List implements vfs.FS. What Pebble began in the background while it opens
+// uses what it releases when that fails, and a panic there ends the process.
+// Listing its directory is the one thing by which it can still fail then: so a
+// directory that cannot be listed is a failure, and to Pebble it is empty.
+func (q *queueFS) List(dir string) ([]string, error) {
+	names, err := q.guard.List(dir)
+	if err == nil || q.opened.Load() || q.aside(dir) {
+		return names, err
+	}
+	return nil, q.giveUp(dir, err)
 }
 
 // OpenDir implements vfs.FS.
@@ -201,10 +214,10 @@ func (f *queueFile) sync(sync func() error) error {
 }
 
 // giveUp makes the store fail with an error that is beyond repair, and
-// pretends that there was none, once Pebble is open.
+// pretends that there was none.
 func (q *queueFS) giveUp(name string, err error) error {
-	if err == nil || !q.opened.Load() {
-		return err
+	if err == nil {
+		return nil
 	}
 	_ = q.health.fail(fmt.Errorf("%s: %w", name, err))
 	return nil

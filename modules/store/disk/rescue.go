@@ -42,7 +42,7 @@ func (s *Store) openQueue() (damaged bool, err error) {
 	if err == nil && isNew {
 		err = s.changeLog()
 	}
-	if err != nil && isDamage(err) {
+	if err != nil && s.health.err() == nil && isDamage(err) {
 		return true, s.rescue(err)
 	}
 	if err != nil {
@@ -64,10 +64,19 @@ func (s *Store) changeLog() error {
 	return errors.Join(err, s.health.err())
 }
 
-// openPebble opens a queue to work on it.
+// openPebble opens a queue to work on it. Pebble flushes what it finds in the
+// logs while it opens, tries that again for ever, and waits for it: so it is
+// told of no write that fails, as later on, and what it has opened then is
+// closed again.
 func (s *Store) openPebble(dir string) (db *pebble.DB, err error) {
 	q := &queueFS{guard: *s.files, space: s.space, snapshots: s.sub(snapshotName)}
 	db, err = openQuietly(dir, s.queueOptions(q))
+	if failure := s.health.err(); failure != nil {
+		if err == nil {
+			_ = db.Close() // which changes nothing any more
+		}
+		return nil, failure
+	}
 	q.opened.Store(err == nil)
 	return db, err
 }
@@ -217,8 +226,11 @@ func (s *Store) finishRescueFrom(queue string) error {
 
 // finishRescue puts a rescued queue in the place of one that is gone.
 func (s *Store) finishRescue() error {
-	if isDir(s.fs, s.sub(queueName)) || !isDir(s.fs, s.sub(rescuedName)) {
-		return nil
+	if queue, err := findDir(s.fs, s.sub(queueName)); err != nil || queue {
+		return err
+	}
+	if rescued, err := findDir(s.fs, s.sub(rescuedName)); err != nil || !rescued {
+		return err
 	}
 	if err := s.files.Rename(s.sub(rescuedName), s.sub(queueName)); err != nil {
 		return err

@@ -137,6 +137,14 @@ func (s *space) makeRoom() bool {
 
 func (s *space) path() string { return s.fs.PathJoin(s.dir, ballastName) }
 
+// find is told of the ballast of the last process: a start may need it.
+func (s *space) find() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.fs.Stat(s.path())
+	s.ballast = err == nil
+}
+
 // open lays the ballast if there is space for it.
 func (s *space) open() {
 	s.mu.Lock()

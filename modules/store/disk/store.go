@@ -132,7 +132,7 @@ func (s *Store) Provision(ctx *appliance.Context) error {
 // Start implements appliance.Starter: it takes the directory and opens it.
 func (s *Store) Start(context.Context) error {
 	if err := s.start(); err != nil {
-		return fmt.Errorf("directory %s: %w", s.dir, errors.Join(err, s.close()))
+		return fmt.Errorf("directory %s: %w", s.dir, errors.Join(adviseDisk(err), s.close()))
 	}
 	s.runs.Go(s.repairs)
 	s.mu.Lock()
@@ -145,10 +145,14 @@ func (s *Store) start() (err error) {
 	if s.lock, err = s.lockDirectory(); err != nil {
 		return err
 	}
-	if isDir(s.fs, s.sub(restoringName)) {
+	if restoring, err := findDir(s.fs, s.sub(restoringName)); err != nil {
+		return err
+	} else if restoring {
 		return errRestoring
 	}
-	if isDir(s.fs, s.sub(snapshotName)) {
+	if snapshot, err := findDir(s.fs, s.sub(snapshotName)); err != nil {
+		return err
+	} else if snapshot {
 		if err := s.files.RemoveAll(s.sub(snapshotName)); err != nil {
 			return err
 		}
@@ -161,6 +165,7 @@ func (s *Store) start() (err error) {
 	if err := s.writeFormat(); err != nil {
 		return err
 	}
+	s.space.find()
 	damaged, err := s.openQueue()
 	if err != nil {
 		return err
