@@ -29,12 +29,14 @@ type QueryType string
 
 // The types that can be asked for.
 const (
-	QueryA    QueryType = "A"
-	QueryAAAA QueryType = "AAAA"
-	QueryMX   QueryType = "MX"
-	QueryTXT  QueryType = "TXT"
-	QueryTLSA QueryType = "TLSA"
-	QueryPTR  QueryType = "PTR"
+	QueryA     QueryType = "A"
+	QueryAAAA  QueryType = "AAAA"
+	QueryMX    QueryType = "MX"
+	QueryTXT   QueryType = "TXT"
+	QueryTLSA  QueryType = "TLSA"
+	QueryPTR   QueryType = "PTR"
+	QueryNS    QueryType = "NS"
+	QueryCNAME QueryType = "CNAME" // that of the name itself: it is not followed
 )
 
 // A DNSAnswer is what the DNS says of one name and type. Of the lists only the
@@ -46,7 +48,7 @@ type DNSAnswer struct {
 	Expires time.Time // not to be used after that
 	Addrs   []netip.Addr
 	MX      []*net.MX // by preference; hosts in lower case with a final dot, "." is the null MX
-	Texts   []string  // the strings of a TXT record put together, or the names of PTR records, with a final dot
+	Texts   []string  // the strings of a TXT record put together, or the names in PTR, NS and CNAME records, with a final dot
 	TLSA    []TLSA
 }
 

@@ -44,6 +44,8 @@ type Settings struct {
 	Logins LoginSettings `hcl:"logins,block"`
 	// When queued mail is tried, and for how long.
 	Queue QueueSettings `hcl:"queue,block"`
+	// What the DNS says of this server, and how often that is looked at.
+	Deliverability DeliverabilitySettings `hcl:"deliverability,block"`
 }
 
 // LogSettings is the log block.
@@ -179,6 +181,7 @@ func DefaultSettings() Settings {
 			Concurrency:            100,
 			DestinationConcurrency: 20,
 		},
+		Deliverability: DeliverabilitySettings{Watch: time.Hour},
 	}
 }
 

@@ -102,6 +102,7 @@ func checkSettings(s *appliance.Settings) []appliance.AttrError {
 	checkLimits(report, &s.Limits)
 	checkLogins(report, &s.Logins)
 	checkQueue(report, &s.Queue)
+	checkDeliverability(report, &s.Deliverability)
 	return all
 }
 
@@ -177,6 +178,12 @@ func checkLimits(report reporter, l *appliance.Limits) {
 func checkLogins(report reporter, l *appliance.LoginSettings) {
 	if e, ok := errors.AsType[*appliance.AttrError](l.Check()); ok {
 		report("logins."+e.Attr, "%s.", e.Msg)
+	}
+}
+
+func checkDeliverability(report reporter, d *appliance.DeliverabilitySettings) {
+	if e, ok := errors.AsType[*appliance.AttrError](d.Check()); ok {
+		report("deliverability."+e.Attr, "%s.", e.Msg)
 	}
 }
 

@@ -220,7 +220,7 @@ func take(a *appliance.DNSAnswer, rr record) bool {
 			return false
 		}
 		a.MX = append(a.MX, &net.MX{Host: rr.name, Pref: binary.BigEndian.Uint16(rr.rdata)})
-	case dns.TypePTR:
+	case dns.TypePTR, dns.TypeNS, dns.TypeCNAME:
 		if !validName(rr.name) {
 			return false
 		}

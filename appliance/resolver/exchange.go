@@ -21,6 +21,7 @@ type asker func(ctx context.Context, server netip.AddrPort, o options, q questio
 type options struct {
 	edns   bool // RFC 6891
 	dnssec bool // with signatures and the AD bit
+	direct bool // of the server's own zones: it is not to ask others
 }
 
 // ednsSize is how large an answer over UDP may be: what goes through any
@@ -49,7 +50,7 @@ func exchange(ctx context.Context, server netip.AddrPort, o options, q question)
 // pack writes the question.
 func pack(id uint16, o options, q question) ([]byte, error) {
 	m := &dns.Msg{
-		MsgHdr:   dns.MsgHdr{Id: id, RecursionDesired: true, AuthenticatedData: o.dnssec},
+		MsgHdr:   dns.MsgHdr{Id: id, RecursionDesired: !o.direct, AuthenticatedData: o.dnssec},
 		Question: []dns.Question{{Name: q.name, Qtype: q.typ, Qclass: dns.ClassINET}},
 	}
 	if o.edns {

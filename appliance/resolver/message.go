@@ -28,7 +28,7 @@ type record struct {
 	typ   uint16
 	ttl   uint32
 	rdata []byte
-	name  string // the name in a CNAME, MX or PTR record, in lower case; "" if it cannot be read
+	name  string // the name in a CNAME, MX, NS or PTR record, in lower case; "" if it cannot be read
 }
 
 // What is wrong with a message that is not the answer to our question.
@@ -156,7 +156,7 @@ func nameIn(typ uint16, msg []byte, off int) string {
 	switch typ {
 	case dns.TypeMX:
 		off += 2
-	case dns.TypeCNAME, dns.TypePTR:
+	case dns.TypeCNAME, dns.TypeNS, dns.TypePTR:
 	default:
 		return ""
 	}

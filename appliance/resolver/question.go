@@ -18,12 +18,14 @@ type question struct {
 }
 
 var queryTypes = map[appliance.QueryType]uint16{
-	appliance.QueryA:    dns.TypeA,
-	appliance.QueryAAAA: dns.TypeAAAA,
-	appliance.QueryMX:   dns.TypeMX,
-	appliance.QueryTXT:  dns.TypeTXT,
-	appliance.QueryTLSA: dns.TypeTLSA,
-	appliance.QueryPTR:  dns.TypePTR,
+	appliance.QueryA:     dns.TypeA,
+	appliance.QueryAAAA:  dns.TypeAAAA,
+	appliance.QueryMX:    dns.TypeMX,
+	appliance.QueryTXT:   dns.TypeTXT,
+	appliance.QueryTLSA:  dns.TypeTLSA,
+	appliance.QueryPTR:   dns.TypePTR,
+	appliance.QueryNS:    dns.TypeNS,
+	appliance.QueryCNAME: dns.TypeCNAME,
 }
 
 func newQuestion(typ appliance.QueryType, name string) (question, *net.DNSError) {

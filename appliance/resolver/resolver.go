@@ -41,6 +41,12 @@
 // take the others along. Nothing is used after its time. The cache is bounded
 // in octets; what was not used for longest leaves first.
 //
+// # Past the cache
+//
+// [Resolver.AskAuthority] asks each of the name servers that a name is
+// delegated to, for those who have to know what a zone says now and whether
+// its servers agree: a key must not sign before everybody can find it.
+//
 // # The hosts file
 //
 // Addresses in /etc/hosts come before the DNS, as container engines and
@@ -84,6 +90,8 @@ type Resolver struct {
 	ask     asker           // to one server; tests put another there
 	rounds  []time.Duration // for a try, in each round
 
+	port uint16 // of the name servers of zones; tests have another than 53
+
 	base   context.Context // of the flights
 	end    context.CancelFunc
 	joined sync.WaitGroup
@@ -100,6 +108,7 @@ type Resolver struct {
 var (
 	_ appliance.StubResolver = (*Resolver)(nil)
 	_ appliance.Querier      = (*Resolver)(nil)
+	_ appliance.Authority    = (*Resolver)(nil)
 )
 
 // settings are those of the appliance that matter here.
@@ -120,6 +129,7 @@ func open(c appliance.ResolverContext, conf, hostsPath string) *Resolver {
 		system:  watch(conf, maxResolvConf, parseResolvConf),
 		ask:     exchange,
 		rounds:  rounds(),
+		port:    53,
 		cache:   newCache(cacheSize),
 		flights: make(map[question]*flight),
 		set:     settings{newNamed(c.Settings.Resolver), c.Settings.DNSSEC},

@@ -170,7 +170,7 @@ func (r *Resolver) send(ctx context.Context, set settings, q question) (m respon
 		var still []int
 		for _, i := range silent {
 			server = s.list[i].String()
-			m, err = r.once(ctx, s.list[i], set, q, timeout)
+			m, err = r.once(ctx, s.list[i], options{edns: true, dnssec: set.dnssec}, q, timeout)
 			if err == nil {
 				s.first.Store(uint32(i))
 				return m, server, nil
@@ -199,7 +199,7 @@ func (s *servers) order() []int {
 
 // once asks one server: again without EDNS if it is so old that it does not
 // understand the question (RFC 6891, section 7).
-func (r *Resolver) once(ctx context.Context, server netip.AddrPort, set settings, q question, timeout time.Duration) (response, error) {
+func (r *Resolver) once(ctx context.Context, server netip.AddrPort, o options, q question, timeout time.Duration) (response, error) {
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
@@ -208,9 +208,9 @@ func (r *Resolver) once(ctx context.Context, server netip.AddrPort, set settings
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	m, err := r.measured(ctx, server, options{edns: true, dnssec: set.dnssec}, q)
+	m, err := r.measured(ctx, server, o, q)
 	if err == nil && (m.rcode == dns.RcodeFormatError || m.rcode == dns.RcodeNotImplemented) {
-		m, err = r.measured(ctx, server, options{}, q)
+		m, err = r.measured(ctx, server, options{direct: o.direct}, q)
 	}
 	if err == nil && m.rcode != dns.RcodeSuccess && m.rcode != dns.RcodeNameError {
 		err = unanswered{fmt.Sprintf("the server answers %s", m.words())}
