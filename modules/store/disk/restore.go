@@ -48,11 +48,13 @@ func (s *Store) checkEmpty() error {
 	if err != nil {
 		return ignoreMissing(err)
 	}
+	if slices.Contains(names, restoringName) {
+		return fmt.Errorf("%s: %w", s.dir, errRestoring)
+	}
+	slices.Sort(names)
 	for _, name := range names {
 		switch name {
 		case lockName, "lost+found":
-		case restoringName:
-			return fmt.Errorf("%s: %w", s.dir, errRestoring)
 		default:
 			return fmt.Errorf("%s is not empty, there is %s in it: a restore needs an empty directory", s.dir, name)
 		}
