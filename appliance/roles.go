@@ -213,6 +213,9 @@ type DNSRecord struct {
 	Name  string `json:"name"` // fully qualified, without the final dot
 	Type  string `json:"type"` // "TXT"
 	Value string `json:"value"`
+	// What it is for, in words: "the key that signs", "the next key, which signs
+	// when all name servers show it".
+	Note string `json:"note,omitempty"`
 }
 
 // A Capturer is a relay that keeps what it is handed for people to look at,
