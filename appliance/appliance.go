@@ -30,7 +30,8 @@ type Appliance struct {
 	core    *prometheus.Registry
 	events  eventSinks
 
-	memory   *Memory      // for what clients make us keep
+	memory   *Memory // for what clients make us keep
+	timeouts *prometheus.CounterVec
 	logins   LoginGuard   // nil if there is none
 	resolver Resolver     // what instances get
 	stub     StubResolver // the same, if it is ours to configure and to close; else nil
@@ -85,6 +86,11 @@ func New(g *Graph, o Options) *Appliance {
 	a.graph.Store(g)
 	a.memory = NewMemory(g.Settings.Limits.memory(o.Memory))
 	a.core.MustRegister(a.memory.collectors()...)
+	a.timeouts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "waxwing_module_timeouts_total",
+		Help: "Calls of checks, rewrites, signers and authenticators that took longer than limits.check_timeout.",
+	}, []string{"module"})
+	a.core.MustRegister(a.timeouts)
 	a.openResolver(g.Settings)
 	if o.NewLogins != nil {
 		a.logins = o.NewLogins(LoginContext{
@@ -342,7 +348,7 @@ func (a *Appliance) openPipelines(g *Graph) {
 		n.Pipeline.Open(n.Addr, House{
 			Hostname: g.Settings.Hostname, Limits: g.Settings.Limits, Spool: a.engine,
 			Events: a.events, Logins: a.logins, Log: a.log.Named(n.Addr.String()), Now: a.opts.Now,
-			Memory: a.memory,
+			Memory: a.memory, Timeouts: a.timeouts,
 		})
 	}
 }

@@ -89,7 +89,7 @@ func TestR15_Hangs(t *testing.T) {
 				if at == appliance.AtRecipient {
 					want += want // there are two
 				}
-				if r := appliance.ReplyTo(err); r.Code != 451 || !strings.HasPrefix(r.Text, "A check of your message takes too long") {
+				if r := appliance.ReplyTo(err); r.Code != 451 || !strings.HasPrefix(r.Text, "This takes too long here") {
 					t.Errorf("%v", err)
 				}
 				if took := time.Since(began); took != want {

@@ -176,8 +176,7 @@ func (p *Pipeline) rewrite(ctx context.Context, tx *Transaction) error {
 
 func (p *Pipeline) modify(ctx context.Context, tx *Transaction, list []Ref[Modifier]) error {
 	for _, m := range list {
-		err := p.guard(m.Addr(), func() error { return m.To().Modify(ctx, tx) })
-		if err != nil {
+		if err := p.change(ctx, m, tx); err != nil {
 			return fmt.Errorf("%s: %w", m.Addr(), err)
 		}
 	}

@@ -32,7 +32,7 @@ func isExternal(a Authenticator) bool {
 // have failed before, nobody is asked, and the reply is a 4yz of the
 // [LoginGuard].
 func (p *Pipeline) Authenticate(ctx context.Context, s *Session, user string, password Secret) (Identity, error) {
-	return p.guarded(ctx, s, LoginAttempt{User: user, Password: password}, func(a Authenticator) (Identity, error) {
+	return p.guarded(ctx, s, LoginAttempt{User: user, Password: password}, func(ctx context.Context, s *Session, a Authenticator) (Identity, error) {
 		if isExternal(a) {
 			return Identity{}, ErrCredentials
 		}
@@ -44,13 +44,16 @@ func (p *Pipeline) Authenticate(ctx context.Context, s *Session, user string, pa
 // a client that wants to be user, or "" for whoever it is (RFC 4422, appendix
 // A). The errors are those of Authenticate.
 func (p *Pipeline) AuthenticateExternal(ctx context.Context, s *Session, user string) (Identity, error) {
-	return p.guarded(ctx, s, LoginAttempt{User: user}, func(a Authenticator) (Identity, error) {
+	return p.guarded(ctx, s, LoginAttempt{User: user}, func(ctx context.Context, s *Session, a Authenticator) (Identity, error) {
 		if e, ok := a.(ExternalAuthenticator); ok {
 			return e.AuthenticateExternal(ctx, s, user)
 		}
 		return Identity{}, ErrCredentials
 	})
 }
+
+// An asker asks one authenticator who the client of a session is.
+type asker func(ctx context.Context, s *Session, a Authenticator) (Identity, error)
 
 // welcome says why a client may not connect, or nil.
 func (p *Pipeline) welcome(s *Session) *Reply {
@@ -70,9 +73,9 @@ func (p *Pipeline) Offended(s *Session) {
 
 // guarded has the guard decide whether, and when, the authenticators are
 // asked. Who comes from a trusted network could send without logging in.
-func (p *Pipeline) guarded(ctx context.Context, s *Session, l LoginAttempt, ask func(Authenticator) (Identity, error)) (Identity, error) {
+func (p *Pipeline) guarded(ctx context.Context, s *Session, l LoginAttempt, ask asker) (Identity, error) {
 	if p.house.Logins == nil || s.Trusted != "" {
-		return p.login(s, l.User, ask)
+		return p.login(ctx, s, l.User, ask)
 	}
 	l.Client = s.Client.Addr()
 	end, err := p.house.Logins.Begin(ctx, l)
@@ -81,7 +84,7 @@ func (p *Pipeline) guarded(ctx context.Context, s *Session, l LoginAttempt, ask 
 	}
 	outcome := LoginUnknown
 	defer func() { end(outcome) }()
-	id, err := p.login(s, l.User, ask)
+	id, err := p.login(ctx, s, l.User, ask)
 	switch {
 	case err == nil:
 		outcome = LoginGood
@@ -94,10 +97,10 @@ func (p *Pipeline) guarded(ctx context.Context, s *Session, l LoginAttempt, ask 
 // login asks each authenticator by way of ask. A failure has an event, whose
 // cause is what the last of those that could not find out said; else the last
 // that has more to say than that the credentials are wrong.
-func (p *Pipeline) login(s *Session, user string, ask func(Authenticator) (Identity, error)) (Identity, error) {
+func (p *Pipeline) login(ctx context.Context, s *Session, user string, ask asker) (Identity, error) {
 	reply := ErrBadCredentials
 	for _, a := range p.Auth {
-		id, err := p.vouch(a, ask)
+		id, err := p.vouch(ctx, s, a, ask)
 		switch {
 		case err == nil:
 			return id, nil
@@ -120,13 +123,14 @@ func (p *Pipeline) loginFailed(s *Session, user string, reply *Reply) error {
 
 // vouch asks one authenticator. Whoever logs in has a name: there are rules by
 // name, and none may be passed by without one.
-func (p *Pipeline) vouch(a Ref[Authenticator], ask func(Authenticator) (Identity, error)) (id Identity, err error) {
-	err = p.guard(a.Addr(), func() (err error) {
-		id, err = ask(a.To())
+func (p *Pipeline) vouch(ctx context.Context, s *Session, a Ref[Authenticator], ask asker) (Identity, error) {
+	session, id := *s, Identity{}
+	_, err := p.await(ctx, a.Addr(), func(ctx context.Context) (err error) {
+		id, err = ask(ctx, &session, a.To())
 		return err
 	})
 	switch {
-	case err != nil:
+	case err != nil: // also if it has not returned: id is its own then
 		return Identity{}, err
 	case id.User == "":
 		return Identity{}, errors.New("accepted the credentials of nobody")

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -28,7 +28,7 @@ import (
 // are the moments at which SMTP lets a server refuse: what they return is
 // what the client is told, by way of [ReplyTo]. Back pressure is the caller's
 // goroutine waiting. A module that panics costs one reply (451), not the
-// process.
+// process, and so does one that does not return within limits.check_timeout.
 type Pipeline struct {
 	// The listeners whose mail comes this way. A listener has one pipeline.
 	Listeners []Ref[Listener] `hcl:"listeners,optional"`
@@ -53,7 +53,7 @@ type Pipeline struct {
 	house House
 	use   usage
 
-	leftBehind atomic.Int32 // calls of checks that nobody waits for any more
+	overdue overdue // calls that nobody waits for any more
 }
 
 // A House is what a pipeline needs of the appliance around it.
@@ -63,7 +63,8 @@ type House struct {
 	Memory   *Memory // nil lends without limit
 	Spool    Spool
 	Events   EventSink
-	Logins   LoginGuard // nil bans nobody
+	Logins   LoginGuard             // nil bans nobody
+	Timeouts *prometheus.CounterVec // of modules, by their address; nil counts none
 	Log      *zap.Logger
 	Now      func() time.Time // nil is time.Now
 }

@@ -47,7 +47,8 @@ type NetworkTruster interface {
 var ErrCredentials = errors.New("invalid credentials")
 
 // An Authenticator decides who a client is. It takes the same time for a user
-// it does not know as for a wrong password.
+// it does not know as for a wrong password. ctx ends after limits.check_timeout;
+// one that does not return then could not find out. s is a copy.
 type Authenticator interface {
 	Module
 	Authenticate(ctx context.Context, s *Session, user string, password Secret) (Identity, error)
@@ -102,7 +103,9 @@ type Verdict struct {
 // [Transaction.ReplaceBody], which breaks whatever signatures there are.
 // Signers are modifiers that run last and append to tx.SignedBy. An error
 // that carries a Reply is that reply; any other defers the message: a signer
-// that is responsible for a message and cannot sign it must return one.
+// that is responsible for a message and cannot sign it must return one. ctx ends
+// after limits.check_timeout; of a modifier that does not return then, the client
+// is answered 451, and what it does later is ignored.
 type Modifier interface {
 	Module
 	Modify(ctx context.Context, tx *Transaction) error

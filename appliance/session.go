@@ -83,7 +83,8 @@ type Transaction struct {
 	draft Draft // what Message.Body reads
 	loan  Loan  // the memory that envelope and header have
 
-	late <-chan struct{} // closed when a check that was left behind has returned; nil if there is none
+	left *Transaction    // the copy of a call that was left behind with the draft; nil if there is none
+	late <-chan struct{} // closed when that call has returned
 }
 
 // End gives back what the transaction costs. Whoever began it with

@@ -103,9 +103,11 @@ type Limits struct {
 	// logging in, as "1000/h"; for whom is as with connection_rate_per_ip.
 	// Default "", no limit. How much users may send, check "quota" limits.
 	MessageRatePerIP Rate `hcl:"message_rate_per_ip,optional"`
-	// How long a check may take for one answer, such as that to RCPT; the
-	// client is then answered 451. Clients wait 5 minutes (RFC 5321, section
-	// 4.5.3.2), and 10 for the content. Default 1m.
+	// How long a check may take for one answer, such as that to RCPT, and a
+	// rewrite or a signer for one message; the client is then answered 451.
+	// An authenticator may take as long for one log-in, which is then answered
+	// 454. Clients wait 5 minutes (RFC 5321, section 4.5.3.2), and 10 for the
+	// content. Default 1m.
 	CheckTimeout time.Duration `hcl:"check_timeout,optional"`
 	// Below so much free disk space mail is refused with 452 and delivery
 	// goes on. Default 256MiB.
