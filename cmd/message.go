@@ -105,6 +105,10 @@ func (j *sendJob) compose() (io.Reader, error) {
 		}
 		h.Append(appliance.NewField(name, strings.TrimSpace(value)))
 	}
+	if j.from == "<>" && h.Count("From") == 0 {
+		// RFC 5322, section 3.6: a message has a From field, whatever its envelope says.
+		return nil, usagef("<> is nobody who could stand in the From field of the message: name somebody with --header \"From: postmaster@example.com\"")
+	}
 	h.Append(appliance.NewField("MIME-Version", "1.0"))
 	h.Append(appliance.NewField("Content-Type", "text/plain; charset=utf-8"))
 	h.Append(appliance.NewField("Content-Transfer-Encoding", "quoted-printable"))

@@ -102,3 +102,20 @@ func TestComposeRefusesInjection(t *testing.T) {
 		t.Errorf("a field was smuggled in: %v\n%s", err, text)
 	}
 }
+
+// TestComposeNobody: a message whose envelope names nobody has a From field all
+// the same.
+func TestComposeNobody(t *testing.T) {
+	j := sendJob{program: &program{in: strings.NewReader("hello\n")}, from: "<>"}
+	if _, err := j.message(); err == nil || !strings.Contains(err.Error(), "--header") {
+		t.Errorf("without a From field: %v", err)
+	}
+	j.in, j.composed, j.headers = strings.NewReader("hello\n"), true, []string{"From: a@example.com"}
+	r, err := j.message()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(r); err != nil || strings.Count(string(text), "From: a@example.com\r\n") != 1 {
+		t.Errorf("%q, %v", text, err)
+	}
+}

@@ -69,12 +69,27 @@ func (p *program) change(ctx context.Context, want admin.ChangeRequest, show boo
 	}
 	fmt.Fprintf(p.out, "%s: %s\n", want.Change, number(done.Deliveries, "delivery", "deliveries"))
 	if done.Deliveries == 0 && !want.Filter.IsZero() {
-		if want.Change == "retry" {
-			return errors.New("nothing in the queue matches that this would change: it is being attempted at this moment, or held, and then \"queue release\" lets it go on")
-		}
-		return errors.New("nothing in the queue matches that this would change, or it is being attempted at this moment")
+		return p.nothingChanged(ctx, client, want)
 	}
 	return nil
+}
+
+// nothingChanged says why a change has changed nothing. Who wants another
+// attempt of what is being attempted has it.
+func (p *program) nothingChanged(ctx context.Context, client *admin.Client, want admin.ChangeRequest) error {
+	if want.Change != "retry" {
+		return errors.New("nothing in the queue matches that this would change, or it is being attempted at this moment")
+	}
+	want.DryRun = true
+	would, err := client.Change(ctx, want)
+	if err != nil {
+		return err
+	}
+	if would.Busy > 0 {
+		_, err := fmt.Fprintf(p.out, "%s being attempted at this moment\n", number(would.Busy, "delivery is", "deliveries are"))
+		return err
+	}
+	return errors.New("nothing in the queue matches that this would change: it is gone, or held, and then \"queue release\" lets it go on")
 }
 
 // previewed is how many messages are shown before something is done to them.

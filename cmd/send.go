@@ -42,7 +42,7 @@ message is refused or a recipient bounces; a delivery that is put off for later 
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&j.from, "from", "f", "", "`mailbox` of the sender; <> is the null reverse-path")
+	f.StringVarP(&j.from, "from", "f", "", "`mailbox` of the sender; <> is the null reverse-path, and a From field is needed with it")
 	f.StringArrayVar(&j.to, "to", nil, "`mailbox` of a recipient; may be repeated")
 	f.StringVar(&j.subject, "subject", "", "subject of a new message")
 	f.StringArrayVar(&j.headers, "header", nil, "another field of a new message, as `\"Name: value\"`; may be repeated")

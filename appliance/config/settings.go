@@ -118,8 +118,13 @@ func checkAddress(report reporter, attr, address string) {
 	if address == "" {
 		return
 	}
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
 		report(attr, "%q is not an address to listen on. Write \"127.0.0.1:9090\" or \"unix:/path\".", address)
+		return
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		report(attr, "%q is not a port: write a number from 1 to 65535.", port)
 	}
 }
 
