@@ -54,14 +54,18 @@ func (s *Store) openQueue() (damaged bool, err error) {
 
 // changeLog begins another log. The one that a new queue begins with has no
 // sync offsets, so that damage to it could not be told from its end: see
-// isTornOnly. A log is changed when there is something to flush, if only the
-// removal of nothing.
+// isTornOnly. A log is changed when something is flushed.
 func (s *Store) changeLog() error {
-	if err := s.db.Delete([]byte{0}, pebble.NoSync); err != nil {
-		return err
-	}
-	_, err := s.db.AsyncFlush()
+	_, err := s.flushSomething()
 	return errors.Join(err, s.health.err())
+}
+
+// flushSomething begins a flush, if only of the removal of nothing.
+func (s *Store) flushSomething() (flushed <-chan struct{}, err error) {
+	if err := s.db.Delete([]byte{0}, pebble.NoSync); err != nil {
+		return nil, err
+	}
+	return s.db.AsyncFlush()
 }
 
 // openPebble opens a queue to work on it. Pebble flushes what it finds in the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -99,7 +100,7 @@ func (s *Store) fill(ctx context.Context) error {
 	}
 	s.keep.Lock()
 	defer s.keep.Unlock()
-	if err := s.db.Checkpoint(s.fs.PathJoin(to, queueName), pebble.WithFlushedWAL()); err != nil {
+	if err := s.checkpoint(ctx, s.fs.PathJoin(to, queueName)); err != nil {
 		return fmt.Errorf("snapshot of the queue: %w", err)
 	}
 	if err := s.link(formatName, to); err != nil {
@@ -111,6 +112,50 @@ func (s *Store) fill(ctx context.Context) error {
 	s.values.mu.Lock()
 	defer s.values.mu.Unlock()
 	return errors.Join(s.linkAll(ctx, valuesName, to), s.health.err())
+}
+
+// checkpoint makes a checkpoint of the queue. Pebble copies as much of the
+// manifest as it has written since it was opened: that is nothing if there was
+// nothing to flush, as when the start before was killed after its flush. Then
+// something is flushed, and it is done again.
+func (s *Store) checkpoint(ctx context.Context, to string) error {
+	if err := s.db.Checkpoint(to, pebble.WithFlushedWAL()); err != nil {
+		return err
+	}
+	if empty, err := s.lacksManifest(to); err != nil || !empty {
+		return err
+	}
+	flushed, err := s.flushSomething()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-flushed:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := s.files.RemoveAll(to); err != nil {
+		return err
+	}
+	return s.db.Checkpoint(to, pebble.WithFlushedWAL())
+}
+
+// lacksManifest says whether the manifest of a checkpoint is empty.
+func (s *Store) lacksManifest(dir string) (bool, error) {
+	names, err := s.files.List(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, "MANIFEST-") {
+			continue
+		}
+		fi, err := s.files.Stat(s.fs.PathJoin(dir, name))
+		if err != nil || fi.Size() > 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // linkAll links the files of waxwing below a directory. What is none, or is

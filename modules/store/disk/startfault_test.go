@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -148,5 +149,33 @@ func TestEmptyDirectoryP1(t *testing.T) {
 	must(t, s.Stop(t.Context()))
 	if l.check(t, after, "a power cut") != 1 {
 		t.Error("the test looks for nothing")
+	}
+}
+
+// TestVerifyAfterStartThatWasCut cuts the power before every operation of a
+// start. The queue is well at the next one, and what is verified right then is:
+// whatever step it was, the snapshot of it can be opened.
+func TestVerifyAfterStartThatWasCut(t *testing.T) {
+	used, l := usedQueue(t)
+	var moments []moment
+	var mu sync.Mutex
+	s := newStore(t, errorfs.Wrap(used, onWrite(func(op errorfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		where := fmt.Sprintf("cut %d before op %d of %s", len(moments), op.Kind, op.Path)
+		moments = append(moments, moment{l, used.CrashClone(vfs.CrashCloneCfg{}), where})
+		return nil
+	})), "data")
+	must(t, s.Start(t.Context()))
+	must(t, s.Stop(t.Context()))
+	for _, m := range moments {
+		s := startStore(t, m.fs, "data")
+		r, err := s.Verify(t.Context())
+		if err != nil || len(r.Damaged) > 0 || r.Messages == 0 {
+			t.Errorf("%s: %d messages, %v, %v", m.where, r.Messages, r.Damaged, err)
+		}
+	}
+	if len(moments) < 30 {
+		t.Errorf("only %d cuts: the test looks in the wrong place", len(moments))
 	}
 }
