@@ -56,12 +56,17 @@ func (b *callBook) got(m *appliancetest.SinkMessage) string {
 // submit sends what goes through accept, commit, deliver and settle: a small
 // message, one with a body in a file, and one that comes back as a report.
 func (b *callBook) submit(p *process, round int) (acked int) {
+	return b.submitAs(p, round, 1, 5, 7)
+}
+
+// submitAs sends the messages of some clients.
+func (b *callBook) submitAs(p *process, round int, clients ...int) (acked int) {
 	c, err := appliancetest.DialSubmitter(p.login())
 	if err != nil {
 		return 0
 	}
 	defer c.Close()
-	for _, client := range []int{1, 5, 7} {
+	for _, client := range clients {
 		s := fmt.Sprintf("ledger %d %d", client, round)
 		if _, err := c.Submit("app@example.com", []string{"someone@example.net"}, callMessage(s)); err != nil {
 			return acked

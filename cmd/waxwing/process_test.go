@@ -153,29 +153,41 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// readyText is said after the last listener and the admin socket are there.
+const readyText = `"msg":"ready"`
+
+// start returns when the server is ready.
 func (p *process) start() {
+	p.t.Helper()
+	before := p.log.Count(readyText)
+	p.launch()
+	until(p.t, 20*time.Second, "the server is ready", func() bool {
+		if p.ended() {
+			p.t.Fatal("the server has ended instead of starting")
+		}
+		return p.log.Count(readyText) > before
+	})
+}
+
+// launch starts the process.
+func (p *process) launch() {
 	p.t.Helper()
 	args := append(append([]string(nil), p.wrap...), binary, "run", "--config", p.config)
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Env = append(os.Environ(), "APP_PASSWORD="+password)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	const ready = `"msg":"ready"` // said after the last listener and the admin socket are there
-	before := p.log.Count(ready)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	until(p.t, 20*time.Second, "the server is ready", func() bool {
-		if p.ended() {
-			p.t.Fatal("the server has ended instead of starting")
-		}
-		return p.log.Count(ready) > before
-	})
 }
 
 // ended says whether the process waits for somebody to take its exit status.
-func (p *process) ended() bool {
+func (p *process) ended() bool { return p.state("Z") }
+
+// state says whether the process is in a state of proc(5).
+func (p *process) state(letter string) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	return err == nil && bytes.Contains(stat, []byte(") Z "))
+	return err == nil && bytes.Contains(stat, []byte(") "+letter+" "))
 }
 
 func (p *process) kill() {
