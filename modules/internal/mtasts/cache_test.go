@@ -420,7 +420,7 @@ func TestShelfFull(t *testing.T) {
 		v := new(valuestest.Values)
 		s := shelf{values: v, log: zap.New(core)}
 		save := func(domain string, mode Mode, age, maxAge time.Duration) bool {
-			return s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now().Add(-age), Policy: Policy{Mode: mode, MaxAge: maxAge}})
+			return s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now().Add(-age), Policy: Policy{Mode: mode, MaxAge: maxAge, MX: []string{"mx.test"}}})
 		}
 		const day = 24 * time.Hour
 		save("expired.test", Enforce, 3*day, day)
@@ -458,7 +458,7 @@ func TestKey(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("x", 60)+".", 4) + "test"
 	for _, domain := range []string{"a.test", long, "xn--bcher-kva.example"} {
 		s := shelf{values: v, log: zap.NewNop()}
-		s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now(), Policy: Policy{Mode: Enforce, MaxAge: time.Hour}})
+		s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now(), Policy: Policy{Mode: Enforce, MaxAge: time.Hour, MX: []string{"mx.test"}}})
 		r, err := s.load(t.Context(), domain)
 		if err != nil || r == nil || r.Domain != domain {
 			t.Errorf("%s: %v, %v", domain, r, err)

@@ -107,6 +107,12 @@ func (p *Policy) fill(fields map[string]string) error {
 	return nil
 }
 
+// sound says whether a policy that was kept can be one that was parsed.
+func (p *Policy) sound() bool {
+	return slices.Contains([]Mode{Enforce, Testing, None}, p.Mode) && (len(p.MX) > 0 || p.Mode == None) &&
+		p.MaxAge >= 0 && p.MaxAge <= maxAge*time.Second
+}
+
 // isPattern: sts-policy-mx-value = ["*."] Domain.
 func isPattern(s string) bool {
 	s = strings.TrimPrefix(s, "*.")

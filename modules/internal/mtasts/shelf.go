@@ -75,7 +75,7 @@ func (s *shelf) read(ctx context.Context, key string) (*record, error) {
 		return nil, err
 	}
 	r := new(record)
-	if json.Unmarshal(b, r) != nil {
+	if json.Unmarshal(b, r) != nil || !r.Policy.sound() {
 		return nil, nil
 	}
 	return r, nil
