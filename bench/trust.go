@@ -21,9 +21,9 @@ type trustTest struct {
 }
 
 var trustTests = []trustTest{
-	{"./modules/store/disk", "TestPowerCutP1P2P3P4|TestPowerCutTwice|TestPowerCutConcurrent|TestFaultR4", nil},
+	{"./modules/store/disk", "TestPowerCutP1P2P3P4|TestPowerCutTwice|TestPowerCutConcurrent|TestPowerCutInRestore|TestFaultR4|TestFaultAtStart_R4", nil},
 	{"./cmd/waxwing", "TestKillLosesNothing", nil},
-	{"./cmd/waxwing", "TestKillAtSystemCalls_R6", []string{"-thorough"}},
+	{"./cmd/waxwing", "TestKillAtSystemCalls_R6|TestKillAtStart_R6", []string{"-thorough"}},
 }
 
 const (
