@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type Appliance struct {
 	timeouts *prometheus.CounterVec
 	logins   LoginGuard   // nil if there is none
 	resolver Resolver     // what instances get
+	aligner  Aligner      // nil if there is none
 	stub     StubResolver // the same, if it is ours to configure and to close; else nil
 
 	lifecycle sync.Mutex            // one of Start, Reload, Stop at a time
@@ -60,10 +62,12 @@ type Options struct {
 	Resolver    Resolver // in place of that, for tests
 	// logins.New; nil lets passwords be guessed as often as connections allow.
 	NewLogins func(LoginContext) LoginGuard
-	Events    []EventSink      // further readers of events; those that are prometheus.Collectors are collected
-	Now       func() time.Time // nil is time.Now
-	Drain     time.Duration    // how long replaced instances may finish their work; 0 is 10 minutes
-	Memory    Size             // what the process may use, 0 if that is not known: see Limits.MaxMemory
+	// alignment.New; nil judges alignment by the names of domains alone.
+	NewAligner func(AlignerContext) Aligner
+	Events     []EventSink      // further readers of events; those that are prometheus.Collectors are collected
+	Now        func() time.Time // nil is time.Now
+	Drain      time.Duration    // how long replaced instances may finish their work; 0 is 10 minutes
+	Memory     Size             // what the process may use, 0 if that is not known: see Limits.MaxMemory
 }
 
 // New returns an Appliance for the graph. Nothing has happened to its modules yet.
@@ -92,6 +96,9 @@ func New(g *Graph, o Options) *Appliance {
 	}, []string{"module"})
 	a.core.MustRegister(a.timeouts)
 	a.openResolver(g.Settings)
+	if o.NewAligner != nil {
+		a.aligner = o.NewAligner(AlignerContext{Hostname: g.Settings.Hostname, Resolver: a.resolver})
+	}
 	if o.NewLogins != nil {
 		a.logins = o.NewLogins(LoginContext{
 			Settings: g.Settings.Logins, Hostname: g.Settings.Hostname, Events: a.events,
@@ -348,7 +355,8 @@ func (a *Appliance) openPipelines(g *Graph) {
 		n.Pipeline.Open(n.Addr, House{
 			Hostname: g.Settings.Hostname, Limits: g.Settings.Limits, Spool: a.engine,
 			Events: a.events, Logins: a.logins, Log: a.log.Named(n.Addr.String()), Now: a.opts.Now,
-			Memory: a.memory, Timeouts: a.timeouts,
+			Memory: a.memory, Timeouts: a.timeouts, Aligner: a.aligner,
+			Outward: func() []netip.Addr { return a.Graph().Settings.Deliverability.Addresses },
 		})
 	}
 }

@@ -61,6 +61,9 @@ func (p *Pipeline) take(ctx context.Context, tx *Transaction, r io.Reader) error
 	if err := p.sign(ctx, tx); err != nil {
 		return err
 	}
+	if err := p.align(ctx, tx); err != nil {
+		return err
+	}
 	return p.commit(ctx, tx, tx.draft)
 }
 

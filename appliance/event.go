@@ -39,6 +39,7 @@ type EventKind string
 const (
 	EventAccepted   EventKind = "accepted"    // answered 250 after it became durable
 	EventHeld       EventKind = "held"        // accepted, and waits in the queue for a person
+	EventUnaligned  EventKind = "unaligned"   // about to be accepted, though DMARC will fail; Reply says why
 	EventRefused    EventKind = "refused"     // a connection, or a command of a transaction, was answered 4yz or 5yz
 	EventAuthFailed EventKind = "auth_failed" // AUTH was answered 4yz or 5yz
 	EventBanned     EventKind = "banned"      // a network may not connect until Next; Client is its name

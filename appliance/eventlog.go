@@ -67,7 +67,7 @@ func (l *eventLog) Emit(e Event) {
 // levelOf makes what an administrator should look at stand out.
 func levelOf(e Event) zapcore.Level {
 	switch {
-	case e.Kind == EventBounced, e.Kind == EventHeld, e.Kind == EventAuthFailed, e.Kind == EventBanned:
+	case e.Kind == EventBounced, e.Kind == EventHeld, e.Kind == EventUnaligned, e.Kind == EventAuthFailed, e.Kind == EventBanned:
 		return zapcore.WarnLevel
 	case e.Kind == EventRefused && e.Reply != nil && e.Reply.Temporary() && e.Reply.Err != nil:
 		return zapcore.WarnLevel // our own fault

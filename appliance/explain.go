@@ -64,6 +64,9 @@ func (p *Pipeline) Explain(ctx context.Context, addr Addr, q Question) Explanati
 	e.checks(ctx)
 	e.rewrites(ctx)
 	signed := e.signers(ctx)
+	if a := e.p.Alignment; a != "" && a != AlignmentOff && !e.q.From.IsNull() {
+		e.add("alignment", "a message whose From domain neither a signature nor SPF can vouch for is "+e.p.alignment(), "alignment")
+	}
 	e.Goes = e.route(ctx) && signed
 	return e.Explanation
 }

@@ -12,8 +12,9 @@ import (
 
 // eventMetrics counts events.
 type eventMetrics struct {
-	accepted, refused, authFailed, outcomes, failures, signed *prometheus.CounterVec
-	age                                                       *prometheus.HistogramVec
+	accepted, refused, unaligned, authFailed, outcomes, failures, signed *prometheus.CounterVec
+
+	age *prometheus.HistogramVec
 }
 
 func newEventMetrics(r prometheus.Registerer) *eventMetrics {
@@ -25,6 +26,7 @@ func newEventMetrics(r prometheus.Registerer) *eventMetrics {
 	m := &eventMetrics{
 		accepted:   counter("messages_accepted_total", "Messages answered 250 after they became durable.", "listener"),
 		refused:    counter("commands_refused_total", "MAIL, RCPT and DATA commands answered 4yz or 5yz.", "listener", "code"),
+		unaligned:  counter("messages_unaligned_total", "Messages taken though neither a signature nor SPF can vouch for their From domain.", "listener"),
 		authFailed: counter("auth_failures_total", "AUTH commands answered 4yz or 5yz.", "listener"),
 		outcomes:   counter("recipients_total", "Outcomes of delivery attempts, by recipient.", "relay", "result"),
 		failures:   counter("recipient_failures_total", "Delivery attempts that failed, by recipient and by what the reply is about.", "relay", "class"),
@@ -50,6 +52,8 @@ func (m *eventMetrics) Emit(e Event) {
 		}
 	case EventRefused:
 		m.refused.WithLabelValues(e.Listener, strconv.Itoa(e.Reply.Code)).Inc()
+	case EventUnaligned:
+		m.unaligned.WithLabelValues(e.Listener).Inc()
 	case EventAuthFailed:
 		m.authFailed.WithLabelValues(e.Listener).Inc()
 	case EventDelivered:

@@ -14,6 +14,11 @@ func (p *Pipeline) Validate() error {
 	default:
 		return &AttrError{Attr: "unsigned", Msg: fmt.Sprintf(`is %q; write "defer", "reject" or "allow"`, p.Unsigned)}
 	}
+	switch p.Alignment {
+	case "", AlignmentOff, AlignmentWarn, AlignmentReject:
+	default:
+		return &AttrError{Attr: "alignment", Msg: fmt.Sprintf(`is %q; write "off", "warn" or "reject"`, p.Alignment)}
+	}
 	for _, r := range p.Routes {
 		if r.Relay.IsSet() == (r.Reject != nil) {
 			return &AttrError{Attr: "route", Msg: "needs either relay or reject"}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -44,6 +45,12 @@ type Pipeline struct {
 	// "defer" answers 451, "reject" 550, "allow" lets it leave unsigned.
 	// Default "defer".
 	Unsigned string `hcl:"unsigned,optional"`
+	// What to do with a message of a user that DMARC would fail: no signature,
+	// nor SPF for its envelope sender, can vouch for the domain of its From field
+	// or one of the same organization. "warn" writes a line to the log, "reject"
+	// answers 550, "off" does not look. What the DNS does not tell is a warning
+	// and no reason to refuse. Default "off".
+	Alignment string `hcl:"alignment,optional"`
 	// Where mail goes when no route matches.
 	Relay Ref[Relay] `hcl:"relay"`
 	// Exceptions, the first that matches decides.
@@ -67,6 +74,10 @@ type House struct {
 	Timeouts *prometheus.CounterVec // of modules, by their address; nil counts none
 	Log      *zap.Logger
 	Now      func() time.Time // nil is time.Now
+	Aligner  Aligner          // nil goes by the names of domains alone
+	// Outward are the addresses from which mail leaves as the world sees them,
+	// if the configuration says so; nil, or none, is that it does not.
+	Outward func() []netip.Addr
 }
 
 // A Spool takes responsibility for messages. A Store is one, and so is the

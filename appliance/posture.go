@@ -3,7 +3,6 @@ package appliance
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +45,10 @@ type PipelinePosture struct {
 	Checks   []string `json:"checks"`
 	Signers  []string `json:"signers"`
 	Unsigned string   `json:"unsigned"` // what happens to mail no signer is responsible for
-	Relays   []string `json:"relays"`
+	// What happens to mail whose From domain neither a signature nor SPF can
+	// vouch for.
+	Unaligned string   `json:"unaligned"`
+	Relays    []string `json:"relays"`
 }
 
 // Posture describes what runs.
@@ -95,7 +97,7 @@ func (n *Node) tlsPosture() TLSPosture {
 }
 
 func (p *Pipeline) posture() PipelinePosture {
-	out := PipelinePosture{Name: p.addr.Name, Unsigned: p.unsigned()}
+	out := PipelinePosture{Name: p.addr.Name, Unsigned: p.unsigned(), Unaligned: p.alignment()}
 	for _, r := range p.Auth {
 		out.MayRelay = append(out.MayRelay, "users of "+r.String())
 	}
@@ -108,12 +110,7 @@ func (p *Pipeline) posture() PipelinePosture {
 		}
 	}
 	out.Checks, out.Signers = names(p.Checks), names(p.Signers)
-	out.Relays = append(out.Relays, p.Relay.String())
-	for _, r := range p.Routes {
-		if r.Relay.IsSet() && !slices.Contains(out.Relays, r.Relay.String()) {
-			out.Relays = append(out.Relays, r.Relay.String())
-		}
-	}
+	out.Relays = names(p.relays())
 	return out
 }
 
@@ -156,7 +153,8 @@ func (p Posture) Log(log *zap.Logger) {
 	for _, x := range p.Pipelines {
 		log.Info("pipeline", zap.String("name", x.Name), zap.String("may_relay", strings.Join(x.MayRelay, "; ")),
 			zap.Strings("checks", x.Checks), zap.Strings("signers", x.Signers),
-			zap.String("unsigned_mail", x.Unsigned), zap.Strings("relays", x.Relays))
+			zap.String("unsigned_mail", x.Unsigned),
+			zap.String("unaligned_mail", x.Unaligned), zap.Strings("relays", x.Relays))
 	}
 	for _, r := range p.Records {
 		log.Info("publish in the DNS", zap.String("name", r.Name), zap.String("type", r.Type), zap.String("value", r.Value))

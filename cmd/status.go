@@ -95,6 +95,7 @@ func (s status) write(p *program) error {
 		t.add(name, "may relay: "+list(x.MayRelay))
 		t.add("", "checks:    "+list(x.Checks))
 		t.add("", "signers:   "+list(x.Signers)+"; unsigned mail is "+x.Unsigned)
+		t.add("", "unaligned: "+x.Unaligned)
 		t.add("", "relays:    "+list(x.Relays))
 	}
 	for _, b := range s.Posture.TLS {
