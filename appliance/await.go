@@ -47,6 +47,9 @@ type call struct {
 // await calls a module by way of f and waits for it, but not for ever. If late
 // is not nil f is still running: until late is closed, whatever f has is its own.
 func (p *Pipeline) await(ctx context.Context, module Addr, f func(context.Context) error) (late <-chan struct{}, err error) {
+	if p.trialOf != nil {
+		return p.trialOf.await(ctx, module, f)
+	}
 	if p.overdue.count(module) >= maxLeftBehind {
 		return nil, errHangs(module)
 	}

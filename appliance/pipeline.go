@@ -56,9 +56,10 @@ type Pipeline struct {
 	// Exceptions, the first that matches decides.
 	Routes []Route `hcl:"route,block"`
 
-	addr  Addr
-	house House
-	use   usage
+	addr    Addr
+	house   House
+	use     usage
+	trialOf *Pipeline // of a trial: whose modules it calls; else nil
 
 	overdue overdue // calls that nobody waits for any more
 }

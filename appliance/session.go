@@ -21,6 +21,10 @@ type Session struct {
 	Submission bool                 // users hand in their mail here (RFC 6409): the header is completed
 	Trusted    string               // the entry of the listener's trusted list that contains Client, or TrustedAdmin, or ""
 
+	// The message is one of a [Pipeline.Trial]: it is looked at and thrown away.
+	// What remembers or counts messages leaves it out.
+	Trial bool
+
 	auth []AuthResult // what the AtConnect checks found; part of every transaction
 }
 

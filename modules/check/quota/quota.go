@@ -176,13 +176,13 @@ func (q *Quota) Inspect(_ context.Context, at appliance.Stage, tx *appliance.Tra
 	if at == appliance.AtSender {
 		want.recipients = 1 // there will be one at least
 	}
-	visit := q.book.Look
-	if at == appliance.AtContent {
+	visit, counts := q.book.Look, at == appliance.AtContent && !tx.Session.Trial
+	if counts {
 		visit = q.book.Update
 	}
 	visit(who, func(r *record) {
 		now := q.now()
-		if v.Refuse = r.refuse(l, want, now, who); v.Refuse == nil && at == appliance.AtContent {
+		if v.Refuse = r.refuse(l, want, now, who); v.Refuse == nil && counts {
 			r.add(want, now)
 		}
 	})

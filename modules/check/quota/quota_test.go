@@ -199,3 +199,22 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestTrial: what is looked at and thrown away is not counted, and is told when
+// there is no room.
+func TestTrial(t *testing.T) {
+	r := start(t, &Quota{MessagesPerHour: 3}, new(valuestest.Values))
+	trial := as("app")
+	trial.Trial = true
+	for range 5 {
+		if reply := r.send(trial, 1); reply != nil {
+			t.Fatal(reply)
+		}
+	}
+	if n, _ := r.sent(as("app"), 1); n != 3 {
+		t.Errorf("%d messages after trials, want 3", n)
+	}
+	if reply := r.send(trial, 1); reply == nil || reply.Code != 452 {
+		t.Errorf("a trial without room: %v", reply)
+	}
+}

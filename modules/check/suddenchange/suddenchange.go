@@ -148,6 +148,10 @@ func (s *SuddenChange) Inspect(ctx context.Context, _ appliance.Stage, tx *appli
 	if user == "" || slices.Contains(s.Except, user) {
 		return v, nil
 	}
+	if tx.Session.Trial {
+		s.book.Look(user, func(r *record) { v.Hold = s.judge(r, s.now()) })
+		return v, nil
+	}
 	var room, tell bool
 	var reason string
 	s.book.Update(user, func(r *record) {

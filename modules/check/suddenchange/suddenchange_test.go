@@ -294,3 +294,31 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestTrial: what is looked at and thrown away is held as the next message would
+// be, and is no part of what is usual.
+func TestTrial(t *testing.T) {
+	r := start(t, new(valuestest.Values))
+	r.live("app", 8, 2)
+	tx := &appliance.Transaction{Session: &appliance.Session{Identity: &appliance.Identity{User: "app"}, Trial: true}}
+	for range 500 {
+		tx.Envelope.Recipients = append(tx.Envelope.Recipients, appliance.Recipient{Mailbox: appliance.Mailbox{Local: "x", Domain: "friend1.example"}})
+	}
+	try := func() string {
+		v, err := r.Inspect(t.Context(), appliance.AtContent, tx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Hold
+	}
+	if why := try(); why != "" {
+		t.Errorf("a trial counts: %s", why)
+	}
+	passed, _ := r.burst("app", 200, oldFriends)
+	if passed != 100 {
+		t.Errorf("%d passed after a trial, want 100", passed)
+	}
+	if why := try(); !strings.Contains(why, "recipients in an hour") || len(r.told) != 1 {
+		t.Errorf("a trial of what is held: %q, told %d times", why, len(r.told))
+	}
+}
