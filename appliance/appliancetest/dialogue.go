@@ -69,7 +69,7 @@ func RunDialogues(t *testing.T, pattern string, start func(t *testing.T) *Dialog
 			if split && onlyWhole(string(src)) {
 				continue
 			}
-			t.Run(name+map[bool]string{false: "/whole", true: "/octets"}[split], func(t *testing.T) {
+			t.Run(name+map[bool]string{false: "/whole", true: "/S16_octets"}[split], func(t *testing.T) {
 				t.Attr("tried", strconv.Itoa(inputs(string(src))))
 				d := start(t)
 				d.Split = split

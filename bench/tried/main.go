@@ -39,7 +39,7 @@ func run(in io.Reader, out io.Writer, page string, update bool) error {
 	if err != nil {
 		return err
 	}
-	rows, err := count(cases, l)
+	rows, total, err := count(cases, l)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func run(in io.Reader, out io.Writer, page string, update bool) error {
 	if !update {
 		return compare(string(text), rows)
 	}
-	changed, err := replace(string(text), table(rows))
+	changed, err := replace(string(text), table(rows, total))
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,10 @@ type row struct {
 	tests    []string // of the top level
 }
 
-// count fails if a case is not tried.
-func count(cases []hostile, l *listened) (rows []row, err error) {
+// count fails if a case is not tried. An input can be of several cases: in the
+// total it is once.
+func count(cases []hostile, l *listened) (rows []row, total int, err error) {
+	counted := make(map[testName]bool)
 	for _, c := range cases {
 		r := row{hostile: c}
 		for _, n := range l.passed {
@@ -28,6 +30,10 @@ func count(cases []hostile, l *listened) (rows []row, err error) {
 			}
 			top, _, _ := strings.Cut(n.test, "/")
 			r.inputs += tries
+			if !counted[n] {
+				counted[n] = true
+				total += tries
+			}
 			r.packages = append(r.packages, "./"+n.pkg)
 			r.tests = append(r.tests, top)
 		}
@@ -40,7 +46,7 @@ func count(cases []hostile, l *listened) (rows []row, err error) {
 		}
 		rows = append(rows, r)
 	}
-	return rows, err
+	return rows, total, err
 }
 
 // command runs the tests of the row, and perhaps others beside them.
@@ -48,15 +54,13 @@ func (r *row) command() string {
 	return fmt.Sprintf("go test %s -run '^(%s)$'", strings.Join(r.packages, " "), strings.Join(r.tests, `\|`))
 }
 
-func table(rows []row) string {
+func table(rows []row, total int) string {
 	var b strings.Builder
 	b.WriteString("| id | what comes | what happens | inputs | again |\n|---|---|---|---:|---|\n")
-	total := 0
 	for _, r := range rows {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | `%s` |\n", r.id, r.input, r.outcome, r.inputs, r.command())
-		total += r.inputs
 	}
-	fmt.Fprintf(&b, "\n%d inputs in all.\n", total)
+	fmt.Fprintf(&b, "\n%d inputs in all, of which some are of several kinds.\n", total)
 	return b.String()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,11 +58,14 @@ func TestRun(t *testing.T) {
 	if err != nil || out.String() != "ok a 1s\n" {
 		t.Fatalf("%q, %v", out.String(), err)
 	}
-	rows, err := count(cases, l)
-	if err != nil || !strings.Contains(table(rows), want) {
-		t.Fatalf("%s, %v", table(rows), err)
+	rows, total, err := count(cases, l)
+	if twice, again, err := count(slices.Concat(cases, cases), l); total != 42 || again != total || len(twice) != 2 || err != nil {
+		t.Errorf("%d inputs, and %d if they are of two kinds; %v", total, again, err)
 	}
-	page, err := replace("before\n"+begin+"old\n"+end+"after\n", table(rows))
+	if err != nil || !strings.Contains(table(rows, total), want) {
+		t.Fatalf("%s, %v", table(rows, total), err)
+	}
+	page, err := replace("before\n"+begin+"old\n"+end+"after\n", table(rows, total))
 	if err != nil || !strings.HasPrefix(page, "before\n") || !strings.HasSuffix(page, end+"after\n") || strings.Contains(page, "old") {
 		t.Fatalf("%s, %v", page, err)
 	}
