@@ -10,6 +10,7 @@ type Outbound struct {
 	Families  []string     // "ip4", "ip6": which of the machine's addresses it uses; none: both
 	Includes  []string     // the SPF records of the provider that takes the mail: "amazonses.com"
 	Via       string       // the smarthost that takes the mail; "" if it goes to the recipients' servers
+	Servers   []string     // all smarthosts, with their ports: "smtp.example.net:587"
 }
 
 // An OutboundRelay is a Relay whose mail leaves this machine. Outbound is

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -268,5 +270,25 @@ func TestSystemChanges(t *testing.T) {
 	r.system.looked = time.Now().Add(-lookAgain)
 	if _, err := r.Query(t.Context(), "A", "b.test"); err != nil || asked != "192.0.2.22" {
 		t.Error(asked, err)
+	}
+}
+
+// TestServersAreTold: who is asked can be said, whoever has chosen them.
+func TestServersAreTold(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "resolv.conf")
+	write(t, conf, "nameserver 192.0.2.1\nnameserver 2001:db8::1\n")
+	r := open(appliance.ResolverContext{}, conf, filepath.Join(dir, "hosts"))
+	defer r.Close()
+	if got := fmt.Sprint(r.Servers()); got != "[192.0.2.1:53 [2001:db8::1]:53]" {
+		t.Errorf("those of the system: %s", got)
+	}
+	r.Configure(appliance.Settings{Resolver: appliance.DNSServers{"127.0.0.1:5353"}})
+	if got := fmt.Sprint(r.Servers()); got != "[127.0.0.1:5353]" {
+		t.Errorf("those of the setting: %s", got)
+	}
+	r.Configure(appliance.Settings{Resolver: appliance.DNSServers{"nonsense"}})
+	if got := r.Servers(); got != nil {
+		t.Errorf("a setting that cannot be read: %v", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -223,4 +224,17 @@ func (r *Resolver) measured(ctx context.Context, server netip.AddrPort, o option
 	m, err := r.ask(ctx, server, o, q)
 	r.metrics.asked(m, err, time.Since(start))
 	return m, err
+}
+
+// Servers are the DNS servers that are asked, in the order of their
+// file or setting; none if that cannot be read.
+func (r *Resolver) Servers() []netip.AddrPort {
+	r.mu.Lock()
+	set := r.set
+	r.mu.Unlock()
+	s, err := r.serversFor(set)
+	if err != nil {
+		return nil
+	}
+	return slices.Clone(s.list)
 }

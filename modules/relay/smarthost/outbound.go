@@ -52,6 +52,7 @@ func includeOf(host string) string {
 func (s *Smarthost) Outbound() appliance.Outbound {
 	o := appliance.Outbound{}
 	for _, h := range s.hosts {
+		o.Servers = append(o.Servers, h.String())
 		include := includeOf(h.host)
 		if o.Via == "" || include == "" {
 			o.Via = h.host

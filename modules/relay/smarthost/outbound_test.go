@@ -2,6 +2,7 @@ package smarthost
 
 import (
 	"path"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,6 +28,12 @@ func TestOutbound(t *testing.T) {
 		s.Addresses = tt.addresses
 		if err := s.Provision(&appliance.Context{Hostname: "us.test"}); err != nil {
 			t.Fatal(err)
+		}
+		for _, a := range tt.addresses { // as the file has them, with the port of submission
+			if !strings.Contains(a, ":") {
+				a += ":587"
+			}
+			tt.want.Servers = append(tt.want.Servers, a)
 		}
 		if diff := cmp.Diff(tt.want, s.Outbound()); diff != "" {
 			t.Errorf("%v: %s", tt.addresses, diff)
