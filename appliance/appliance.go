@@ -421,6 +421,7 @@ func (a *Appliance) context(g *Graph, n *Node) *Context {
 		Events:   a.events,
 		Sockets:  &a.sockets,
 		Post:     a.post,
+		Queued:   a.queued,
 	}
 	if s := storeOf(g); s != nil && n.Addr.Kind != KindStore {
 		c.Values = ValuesAt(s.Values(), string(n.Addr.Kind)+"/"+n.Addr.Name+"/")

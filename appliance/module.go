@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -63,6 +64,10 @@ type Context struct {
 	// its From field; without one it is an error. Usable while the appliance
 	// runs, from any goroutine; nil in tests.
 	Post func(ctx context.Context, env Envelope, h Header, body []byte) (QueueID, error)
+	// Queued says whether a message that was accepted before a time is in the
+	// queue still. It may look at all of the queue: ask rarely. Usable from Start
+	// on; nil in tests.
+	Queued func(ctx context.Context, before time.Time) (bool, error)
 }
 
 // AttrError blames one attribute of a module's own block, so that the
