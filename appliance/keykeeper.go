@@ -60,8 +60,10 @@ type SigningKey struct {
 	// Since is when it came into the state; of a key in a file that is not known.
 	Since time.Time `json:"since,omitzero"`
 	// Waits is what it waits for, or what is wrong with it, in words.
-	Waits  string    `json:"waits,omitempty"`
-	Record DNSRecord `json:"record"` // that is to be published; of a retired key, to be deleted
+	Waits string `json:"waits,omitempty"`
+	// Publisher is the dns block that publishes and deletes its record, or "".
+	Publisher string    `json:"publisher,omitempty"`
+	Record    DNSRecord `json:"record"` // that is to be published; of a retired key, to be deleted
 }
 
 // A KeptKey is a key of the configuration that runs, and the block that keeps

@@ -34,6 +34,9 @@
 //	POST /v1/queue/change      ChangeRequest → Changed
 //	GET  /v1/tls               CertificatePage
 //	POST /v1/tls/renew         RenewRequest → CertificatePage
+//	GET  /v1/dkim              KeyPage: the keys of the signers, and what each waits for
+//	POST /v1/dkim/rotate       RotateRequest → KeyPage of these domains
+//	POST /v1/dkim/retire       RetireRequest → KeyPage of what is left of the key
 //	GET  /v1/bans              BanPage: who is banned for failed log-ins, and which accounts are under attack
 //	POST /v1/bans/clear        ClearRequest → Cleared
 //	GET  /v1/storage           appliance.StorageReport: what is in the data directory, and what is wrong with it
