@@ -19,7 +19,7 @@ type Finding struct {
 	Name   string   `json:"name"` // what was looked at: "SPF of example.com"
 	Status Standing `json:"status"`
 	Text   string   `json:"text"`             // what there is: it names the record, the value and the place
-	Fix    string   `json:"fix,omitempty"`    // what to do, exactly; for ok and skipped it is ""
+	Fix    string   `json:"fix,omitempty"`    // what to do, exactly; after a line feed what is to be copied; "" for ok and skipped
 	Domain string   `json:"domain,omitempty"` // whose record it is, if it is one: "example.com"
 	Record string   `json:"record,omitempty"` // which: "spf", "dkim", "dmarc", "mx", "ptr"
 

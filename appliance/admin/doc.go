@@ -39,6 +39,7 @@
 //	POST /v1/dkim/retire       RetireRequest → KeyPage of what is left of the key
 //	GET  /v1/bans              BanPage: who is banned for failed log-ins, and which accounts are under attack
 //	POST /v1/bans/clear        ClearRequest → Cleared
+//	GET  /v1/doctor            doctor.Report: the check-up; name… narrows it, offline asks nobody outside
 //	GET  /v1/storage           appliance.StorageReport: what is in the data directory, and what is wrong with it
 //	GET  /v1/storage/backup    an archive of package backup; on the unix socket alone
 //	POST /v1/send              a message (RFC 5322); from, to…, pipeline and wait in the query → Sent

@@ -36,6 +36,7 @@ func (s *Server) api() []route {
 		{pattern: "/v1/dkim/retire", method: http.MethodPost, accepts: typeJSON, handle: s.working(s.retireKey)},
 		{pattern: "/v1/bans", method: http.MethodGet, handle: s.bans},
 		{pattern: "/v1/bans/clear", method: http.MethodPost, accepts: typeJSON, handle: s.clearBans},
+		{pattern: "/v1/doctor", method: http.MethodGet, handle: s.working(s.checkup)},
 		{pattern: "/v1/storage", method: http.MethodGet, handle: s.working(s.verifyStorage)},
 		{pattern: "/v1/storage/backup", method: http.MethodGet, handle: s.working(s.backupStorage)},
 		{pattern: "/v1/send", method: http.MethodPost, accepts: typeMessage, handle: s.send},

@@ -56,8 +56,10 @@ type Server struct {
 	draining chan struct{}
 	drain    sync.Once
 	gate     sync.RWMutex // held for reading by requests that use the store
-	cut      context.CancelFunc
-	listener net.Listener
+
+	examining sync.Mutex // held by a check-up
+	cut       context.CancelFunc
+	listener  net.Listener
 }
 
 // New returns the server of the whole API. token is what requests over TCP

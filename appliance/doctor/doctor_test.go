@@ -1,0 +1,186 @@
+package doctor
+
+import (
+	"errors"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// A finding is a way in which something is wrong: a zone, a machine or a peer
+// that causes it, and the words that are about it, in testdata/NAME.txt.
+type findingTest struct {
+	name   string
+	words  string // what is looked at
+	zone   string // lines that take the place of those of wellZone with the same name
+	change func(w *world)
+}
+
+var findingTests = []findingTest{
+	{name: "well"},
+	{name: "offline", change: func(w *world) { w.Offline = true }},
+	{name: "capture", change: func(w *world) { w.Settings.Mode = appliance.ModeCapture }},
+
+	{name: "server-sick", words: "server", change: func(w *world) {
+		w.Healthy = func() error { return errors.New("store.main: the disk has failed\nsigner.dkim: no key") }
+	}},
+	{name: "server-not-running", words: "server", change: func(w *world) { w.Healthy = nil }},
+	{name: "disk-full", words: "disk", change: func(w *world) { w.Free = func(string) (uint64, error) { return 100 << 20, nil } }},
+	{name: "disk-nearly-full", words: "disk", change: func(w *world) { w.Free = func(string) (uint64, error) { return 300 << 20, nil } }},
+	{name: "disk-unknown", words: "disk", change: func(w *world) {
+		w.Free = func(string) (uint64, error) { return 0, errors.New("no such file or directory") }
+	}},
+	{name: "few-descriptors", words: "descriptors", change: func(w *world) { w.Descriptors = func() (uint64, error) { return 1024, nil } }},
+	{name: "clock-ahead", words: "clock", change: func(w *world) {
+		w.outward = outward{timed: "https://echo.test/", clock: 5 * time.Minute}
+		w.once.Do(func() {})
+	}},
+	{name: "clock-behind", words: "clock", change: func(w *world) {
+		w.outward = outward{timed: "https://echo.test/", clock: -3 * time.Hour}
+		w.once.Do(func() {})
+	}},
+	{name: "clock-well", words: "clock", change: func(w *world) {
+		w.outward = outward{timed: "https://echo.test/", clock: time.Second}
+		w.once.Do(func() {})
+	}},
+	{name: "resolver-silent", words: "resolver", zone: `arpa. TXT "SERVFAIL"`},
+	{name: "resolver-public-no-tcp", words: "resolver", change: func(w *world) {
+		w.Servers = []netip.AddrPort{netip.MustParseAddrPort("8.8.8.8:53"), netip.MustParseAddrPort("[2606:4700:4700::1111]:53")}
+	}},
+	{name: "dnssec-wanted", words: "resolver", change: func(w *world) { w.Settings.DNSSEC = true }},
+
+	{name: "addresses-unknown", words: "public", change: func(w *world) { w.Settings.Deliverability.Addresses = nil }},
+	{name: "addresses-of-machine", words: "public", change: func(w *world) {
+		w.Settings.Deliverability.Addresses = nil
+		w.Local = func() ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("fe80::1")}, nil
+		}
+	}},
+	{name: "addresses-of-relay", words: "public", change: func(w *world) {
+		w.Settings.Deliverability.Addresses = nil
+		w.Relays[0].Addresses = []netip.Addr{netip.MustParseAddr("203.0.113.77")}
+	}},
+	{name: "port25-blocked", words: "25", zone: "mx.gmail.com. A 198.51.100.11\nmx.outlook.com. A 198.51.100.12"},
+	{name: "port25-one-silent", words: "25", zone: "mx.gmail.com. A 198.51.100.11"},
+	{name: "port25-unwelcome", words: "25", change: func(w *world) {
+		w.peers.scripts["198.51.100.1:25"] = "554 5.7.1 203.0.113.5 has no PTR record"
+	}},
+	{name: "port25-no-dns", words: "25", zone: "gmail.com. TXT \"SERVFAIL\"\noutlook.com. TXT \"SERVFAIL\""},
+	{name: "smarthost-well", words: "smarthost", change: throughSmarthost("220 smtp.example.net ready\n250-smtp.example.net|250-STARTTLS|250 SIZE")},
+	{name: "smarthost-plain", words: "smarthost", change: throughSmarthost("220 smtp.example.net ready\n250-smtp.example.net|250 SIZE")},
+	{name: "smarthost-refuses", words: "smarthost", change: throughSmarthost("554 go away")},
+	{name: "smarthost-refuses-name", words: "smarthost", change: throughSmarthost("220 smtp.example.net ready\n501 5.5.4 Invalid domain name")},
+	{name: "smarthost-unreachable", words: "smarthost", change: throughSmarthost("")},
+	{name: "smarthost-all", change: throughSmarthost("220 smtp.example.net ready\n250-smtp.example.net|250-STARTTLS|250 SIZE")},
+
+	{name: "hostname-local", words: "host", change: func(w *world) { w.Settings.Hostname = "localhost" }},
+	{name: "hostname-without-address", words: "host", zone: "mail.example.com. TXT \"no address\""},
+	{name: "hostname-other-address", words: "host", zone: "mail.example.com. A 203.0.113.6"},
+	{name: "hostname-no-dns", words: "host", zone: `mail.example.com. TXT "SERVFAIL"`},
+	{name: "ptr-none", words: "ptr", zone: `5.113.0.203.in-addr.arpa. TXT "no name"`},
+	{name: "ptr-no-dns", words: "ptr", zone: `5.113.0.203.in-addr.arpa. TXT "SERVFAIL"`},
+	{name: "ptr-lies", words: "ptr", zone: "5.113.0.203.in-addr.arpa. PTR customer-5.provider.test.\ncustomer-5.provider.test. A 203.0.113.200"},
+	{name: "ptr-other", words: "ptr", zone: "5.113.0.203.in-addr.arpa. PTR customer-5.provider.test.\ncustomer-5.provider.test. A 203.0.113.5"},
+	{name: "ptr-several", words: "ptr", zone: "5.113.0.203.in-addr.arpa. PTR www.example.com.\n5.113.0.203.in-addr.arpa. PTR mail.example.com."},
+	{name: "ptr-ipv6", words: "ptr", change: func(w *world) {
+		w.Settings.Deliverability.Addresses = []netip.Addr{netip.MustParseAddr("2001:db8::5")}
+	}},
+
+	{name: "mx-none", words: "mx", zone: `example.com. TXT "nothing else"`},
+	{name: "mx-implicit", words: "mx", zone: "example.com. A 203.0.113.80"},
+	{name: "mx-null", words: "mx", zone: "example.com. MX 0 ."},
+	{name: "mx-address", words: "mx", zone: "example.com. MX 10 203.0.113.9."},
+	{name: "mx-alias", words: "mx", zone: "example.com. MX 10 www.example.com.\nwww.example.com. CNAME mx.example.com."},
+	{name: "mx-without-address", words: "mx", zone: "example.com. MX 10 mx.example.com.\nmx.example.com. TXT \"gone\""},
+	{name: "mx-private", words: "mx", zone: "mx.example.com. A 192.168.1.9"},
+	{name: "mx-one-bad", words: "mx", zone: "example.com. MX 10 mx.example.com.\nexample.com. MX 20 old.example.com."},
+	{name: "mx-no-dns", words: "mx", zone: `example.com. TXT "SERVFAIL"`},
+
+	{name: "certificates", words: "certificates", change: func(w *world) {
+		served := func(block, typ string, c appliance.CertificateInfo) {
+			w.Certificates = append(w.Certificates, appliance.ServedCertificate{Block: block, Type: typ, CertificateInfo: c})
+		}
+		served("tls.own", "acme", appliance.CertificateInfo{Names: []string{"mail.example.com"}, State: appliance.CertificateValid, Issuer: "R10",
+			NotBefore: testTime.Add(-24 * time.Hour), NotAfter: testTime.Add(89 * 24 * time.Hour)})
+		served("tls.own", "acme", appliance.CertificateInfo{Names: []string{"smtp.example.com"}, State: appliance.CertificatePending, Error: "port 80 is closed"})
+		served("tls.old", "files", appliance.CertificateInfo{Names: []string{"old.example.com"}, State: appliance.CertificateExpired,
+			NotBefore: testTime.Add(-100 * 24 * time.Hour), NotAfter: testTime.Add(-24 * time.Hour)})
+		served("tls.old", "files", appliance.CertificateInfo{Names: []string{"soon.example.com"}, State: appliance.CertificateValid,
+			NotBefore: testTime.Add(-80 * 24 * time.Hour), NotAfter: testTime.Add(3 * 24 * time.Hour)})
+		served("tls.self", "self_signed", appliance.CertificateInfo{Names: []string{"intern"}, State: appliance.CertificateSelfSigned})
+	}},
+	{name: "certificate-other-name", words: "certificate", change: func(w *world) {
+		w.Certificates = []appliance.ServedCertificate{{Block: "tls.own", Type: "acme", CertificateInfo: appliance.CertificateInfo{
+			Names: []string{"smtp.example.com"}, State: appliance.CertificateValid, Issuer: "R10",
+			NotBefore: testTime.Add(-24 * time.Hour), NotAfter: testTime.Add(89 * 24 * time.Hour)}}}
+	}},
+}
+
+// throughSmarthost lets all mail go to a smarthost that talks as a script says.
+func throughSmarthost(script string) func(*world) {
+	return func(w *world) {
+		w.Relays = []Relay{{Addr: "relay.provider", Outbound: appliance.Outbound{Via: "198.51.100.25", Servers: []string{"198.51.100.25:587"}}}}
+		if script != "" {
+			w.peers.scripts["198.51.100.25:587"] = script
+		}
+	}
+}
+
+// TestFindings: whatever is wrong is said as the golden files have it.
+func TestFindings(t *testing.T) {
+	for _, tt := range findingTests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, r := serve(t, changed(wellZone, tt.zone))
+			w := newWorld(t, r)
+			if tt.change != nil {
+				tt.change(w)
+			}
+			groups, err := Select(w.Groups(), strings.Fields(tt.words))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := text(Run(t.Context(), groups))
+			got = regexp.MustCompile(`127\.0\.0\.1:\d{4,}`).ReplaceAllString(got, "127.0.0.1:PORT")
+			file := filepath.Join("testdata", tt.name+".txt")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// changed puts lines in the place of those of the same name.
+func changed(zone, lines string) string {
+	replaced := make(map[string]bool)
+	for line := range strings.Lines(lines) {
+		replaced[strings.Fields(line)[0]] = true
+	}
+	var kept []string
+	for line := range strings.Lines(zone) {
+		if f := strings.Fields(line); len(f) > 0 && !replaced[f[0]] {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "") + lines + "\n"
+}
