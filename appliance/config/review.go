@@ -3,12 +3,14 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
 
 // review warns of what is legal and looks like a mistake.
 func (l *loader) review() {
+	l.publisher()
 	if n := l.set.Limits.MaxRecipients; n < minRecipients {
 		l.warnf(place{span: locate(l.top, []string{"limits", "max_recipients"})}, "max_recipients is low",
 			"It is %d; other servers expect to be able to send to at least %d recipients at once (RFC 5321, section 4.5.3.1.8).", n, minRecipients)
@@ -44,6 +46,20 @@ func (l *loader) reviewPipeline(n *instance, p *appliance.Pipeline) {
 	}
 }
 
+// publisher objects to a dns block that records shall be published through and
+// that is not there.
+func (l *loader) publisher() {
+	name := l.set.Deliverability.Publish
+	if name == "" {
+		return
+	}
+	addr := appliance.Addr{Kind: appliance.KindDNS, Name: strings.TrimPrefix(name, "dns.")}
+	if l.byAddr[addr] == nil {
+		l.errorf(place{span: locate(l.top, []string{"deliverability", "publish"})}, fmt.Sprintf("there is no %s", addr),
+			"publish names the dns block that \"waxwing dns publish\" writes records with.")
+	}
+}
+
 // unused warns of instances that no pipeline leads to. They do not run.
 func (l *loader) unused() {
 	inUse := l.reachable(func(n *instance) []*instance { return n.named })
@@ -65,7 +81,8 @@ func (l *loader) unused() {
 	}
 }
 
-// reachable returns what pipelines and the store lead to.
+// reachable returns what pipelines and the store lead to, and the dns blocks:
+// records can be published through them that no module asks for.
 func (l *loader) reachable(next func(*instance) []*instance) map[*instance]bool {
 	found := make(map[*instance]bool)
 	var visit func(n *instance)
@@ -79,7 +96,8 @@ func (l *loader) reachable(next func(*instance) []*instance) map[*instance]bool 
 		}
 	}
 	for _, n := range l.instances {
-		if n.addr.Kind == appliance.KindPipeline || n.addr.Kind == appliance.KindStore {
+		switch n.addr.Kind {
+		case appliance.KindPipeline, appliance.KindStore, appliance.KindDNS:
 			visit(n)
 		}
 	}

@@ -1,0 +1,192 @@
+package records
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+)
+
+// A verdict is what the records at a name are worth.
+type verdict struct {
+	state State
+	there []string // those of the kind that was asked for
+	want  string   // what should be there, if it is not the value that was wanted
+	text  string   // sentences
+}
+
+// judge compares what a server has with what is wanted. An answer without
+// records is that there are none.
+func judge(ctx context.Context, dns DNS, r *Record, a appliance.DNSAnswer) verdict {
+	switch r.Kind {
+	case KindAddress:
+		return judgeAddress(r, a.Addrs)
+	case KindPTR:
+		return judgePTR(r, a.Texts)
+	case KindTLSA:
+		return judgeTLSA(r, a.TLSA)
+	case KindMX:
+		return judgeMX(ctx, dns, r, a.MX)
+	case KindSPF:
+		return judgeSPF(ctx, dns, r, a.Texts)
+	case KindDKIM:
+		return judgeDKIM(r, a.Texts)
+	case KindDMARC:
+		return judgeDMARC(ctx, dns, r, a.Texts)
+	case KindConsent, KindTLSRPT, KindMTASTS:
+		return judgePolicy(r, a.Texts)
+	}
+	return judgeText(r, a.Texts)
+}
+
+// missing is a verdict on nothing.
+func missing(r *Record) verdict {
+	return verdict{state: Missing, text: fmt.Sprintf("There is no %s record at %s.", r.Type, r.Name)}
+}
+
+func judgeAddress(r *Record, there []netip.Addr) verdict {
+	v := verdict{state: Equal}
+	foreign := false
+	for _, ip := range there {
+		v.there = append(v.there, ip.Unmap().String())
+		foreign = foreign || !slices.Contains(r.Addresses, ip.Unmap())
+	}
+	slices.Sort(v.there)
+	switch {
+	case slices.Contains(v.there, r.Value):
+	case len(there) == 0:
+		return missing(r)
+	case !foreign:
+		v.state = Missing
+		v.text = fmt.Sprintf("The name %s does not lead to %s, which mail leaves from, but only to %s.", r.Name, r.Value, strings.Join(v.there, ", "))
+	default:
+		v.state = Other
+		v.text = fmt.Sprintf("The name %s leads to %s and not to %s, which mail leaves from. If the address was changed, put it right; if %s is another machine, give this one a name of its own.",
+			r.Name, strings.Join(v.there, ", "), r.Value, r.Name)
+	}
+	return v
+}
+
+func judgePTR(r *Record, there []string) verdict {
+	v := verdict{state: Equal, there: sorted(there)}
+	ip := r.Addresses[0]
+	switch {
+	case len(there) == 0:
+		v = missing(r)
+		v.text = fmt.Sprintf("The address %s has no name. Ask its provider to set the PTR record, or reverse DNS, of %s to %s.", ip, ip, r.Domain)
+	case !slices.ContainsFunc(there, func(n string) bool { return strings.EqualFold(bare(n), r.Domain) }):
+		v.state = Other
+		v.text = fmt.Sprintf("The address %s is called %s, but receivers are told %s. Ask its provider to set the PTR record, or reverse DNS, of %s to %s.",
+			ip, bare(v.there[0]), r.Domain, ip, r.Domain)
+	}
+	return v
+}
+
+func judgeTLSA(r *Record, there []appliance.TLSA) verdict {
+	v := verdict{state: Equal}
+	for _, t := range there {
+		v.there = append(v.there, fmt.Sprintf("%d %d %d %x", t.Usage, t.Selector, t.MatchingType, t.Data))
+	}
+	slices.Sort(v.there)
+	switch {
+	case len(there) == 0:
+		v = missing(r)
+		v.text += " It is of use only in a zone that is signed with DNSSEC."
+	case !slices.Contains(v.there, strings.ToLower(r.Value)):
+		v.state = Other
+		v.text = "None of the TLSA records is that of the certificate that is served: servers that use DANE do not deliver. Publish the record, and remove the others when their keys are no longer used."
+	}
+	return v
+}
+
+func judgeMX(ctx context.Context, dns DNS, r *Record, there []*net.MX) verdict {
+	v := verdict{state: Equal}
+	for _, m := range there {
+		v.there = append(v.there, fmt.Sprintf("%d %s", m.Pref, m.Host))
+	}
+	null := len(there) == 1 && there[0].Host == "."
+	_, host, _ := strings.Cut(r.Value, " ")
+	switch {
+	case len(there) == 0 && r.Value == "":
+		return implicitMX(ctx, dns, r)
+	case len(there) == 0:
+		return missing(r)
+	case null:
+		// RFC 7505, section 4.2: mail from such a domain may be refused (550 5.7.27).
+		v.state = Other
+		v.text = "The MX record says that the domain takes no mail (RFC 7505): bounces and answers are lost, and receivers may refuse mail from it. Name a server that takes its mail."
+	case host != "" && !slices.ContainsFunc(there, func(m *net.MX) bool { return strings.EqualFold(bare(m.Host), bare(host)) }):
+		v.state = Other
+		v.text = fmt.Sprintf("This server takes the mail for %s, but it is sent elsewhere: %s is none of its mail exchangers.", r.Name, bare(host))
+	}
+	return v
+}
+
+// implicitMX is about a domain without MX records: its own address is where
+// mail for it goes (RFC 5321, section 5.1).
+func implicitMX(ctx context.Context, dns DNS, r *Record) verdict {
+	ips, err := dns.LookupNetIP(ctx, "ip", r.Name)
+	if err == nil && len(ips) > 0 {
+		return verdict{state: Equal, text: fmt.Sprintf("There is no MX record, so that mail for %s goes to its own address, %s; check that a mail server answers there.", r.Name, ips[0].Unmap())}
+	}
+	v := missing(r)
+	v.text = fmt.Sprintf("Nobody takes mail for %s: it has neither an MX record nor an address, so that bounces and answers are lost and some receivers refuse mail from it. Publish an MX record with the server of its mailboxes, such as: %s. IN MX 10 mx.example.net.", r.Name, r.Name)
+	return v
+}
+
+func judgeDKIM(r *Record, there []string) verdict {
+	v := verdict{state: Other, there: sorted(there)}
+	kind, key := keyOf(r.Value)
+	switch {
+	case len(there) == 0:
+		return missing(r)
+	case len(there) > 1:
+		// RFC 6376, section 3.6.2.2: "if there are multiple records in an RRset,
+		// the results are undefined".
+		v.text = fmt.Sprintf("There are %d TXT records at %s, and receivers take any of them for the key: leave one.", len(there), r.Name)
+		return v
+	}
+	switch k, p := keyOf(there[0]); {
+	case k == kind && p == key:
+		v.state = Equal
+	case p == "":
+		v.text = "The record holds no key: either it is revoked, and every signature made with it is invalid, or the record is something else."
+	default:
+		v.text = "The record holds another key than the one that signatures are made with, so that none of them is valid."
+	}
+	return v
+}
+
+// keyOf are the kind of the key in a record and the key itself (RFC 6376,
+// section 3.6.1: k=rsa is the default; space within p= means nothing).
+func keyOf(record string) (kind, key string) {
+	kind = "rsa"
+	for tag := range strings.SplitSeq(record, ";") {
+		name, value, _ := strings.Cut(tag, "=")
+		switch value = strings.Join(strings.Fields(value), ""); strings.TrimSpace(name) {
+		case "k":
+			kind = value
+		case "p":
+			key = value
+		}
+	}
+	return kind, key
+}
+
+func judgeText(r *Record, there []string) verdict {
+	switch {
+	case len(there) == 0:
+		return missing(r)
+	case slices.Contains(there, r.Value):
+		return verdict{state: Equal, there: sorted(there)}
+	}
+	return verdict{state: Other, there: sorted(there), text: "What is there is not what is wanted."}
+}
+
+func sorted(texts []string) []string { return slices.Sorted(slices.Values(texts)) }
+
+func bare(name string) string { return strings.TrimSuffix(name, ".") }
