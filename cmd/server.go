@@ -13,6 +13,7 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/admin"
 	"github.com/waxwing-mail/waxwing/appliance/config"
+	"github.com/waxwing-mail/waxwing/appliance/doctor"
 	"github.com/waxwing-mail/waxwing/appliance/logins"
 	"github.com/waxwing-mail/waxwing/appliance/queue"
 	"github.com/waxwing-mail/waxwing/appliance/resolver"
@@ -38,6 +39,7 @@ type server struct {
 	appliance *appliance.Appliance
 	admin     *endpoint
 	metrics   *endpoint
+	watch     *doctor.Watch
 	stopped   bool
 
 	version  admin.Version
@@ -77,12 +79,23 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	// After the store: whoever has its lock may replace a stale socket. The
 	// first request may be a reload, which has to wait.
 	s.mu.Lock()
-	s.admin, s.metrics, err = s.endpoints(file.Graph.Settings, nil, nil)
+	if s.admin, s.metrics, err = s.endpoints(file.Graph.Settings, nil, nil); err == nil {
+		s.watch = s.startWatch()
+	}
 	s.mu.Unlock()
 	if err != nil {
 		return nil, &exitError{exitFailed, errors.Join(err, s.appliance.Stop(ctx))}
 	}
 	return s, nil
+}
+
+// startWatch begins to watch what the DNS says.
+func (s *server) startWatch() *doctor.Watch {
+	return doctor.StartWatch(doctor.WatchOptions{
+		Subject: func() *doctor.Subject { return doctor.SubjectOf(s.appliance, true) },
+		Values:  appliance.ValuesAt(s.appliance.Store().Values(), "doctor/"),
+		Metrics: s.appliance.Metrics(), Log: s.log.Named("watch"),
+	})
 }
 
 // warn logs the warnings of a configuration.
@@ -156,6 +169,7 @@ func (s *server) change(ctx context.Context, file *config.File) error {
 	s.admin, s.metrics = newAdmin, newMetrics
 	s.admin.server.SetToken(next.Admin.Token)
 	s.log.setLevel(next.Log.Level)
+	s.watch.Reloaded()
 	s.warn(file.Warnings)
 	return nil
 }
@@ -187,6 +201,7 @@ func (s *server) Stop(ctx context.Context) error {
 	s.mu.Unlock()
 	s.admin.drain(ctx)
 	s.metrics.drain(ctx)
+	s.watch.Stop()
 	err := s.appliance.Stop(ctx)
 	s.retiring.Wait()
 	return errors.Join(err, s.metrics.stop(ctx), s.admin.stop(ctx))

@@ -36,4 +36,9 @@
 // reads the greeting and leaves, and talks to the server's own listeners. It
 // sends no mail, logs in nowhere, and changes nothing. A Subject that is
 // Offline asks nobody but this machine.
+//
+// # The watch
+//
+// A [Watch] does the part that is about the DNS again and again, and says when
+// something has changed: see there.
 package doctor

@@ -50,3 +50,9 @@ func isNotFound(err error) bool {
 func unknown(name string, err error) appliance.Finding {
 	return skipped(name, "the DNS does not say: %v", err)
 }
+
+// worst says whether a is worse than b.
+func worst(a, b appliance.Standing) bool {
+	f := appliance.Finding{Status: b, Parts: []appliance.Finding{{Status: a}}}
+	return f.Worst() != b
+}

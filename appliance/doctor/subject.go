@@ -75,6 +75,12 @@ func (s *Subject) Groups() []Group {
 	return slices.DeleteFunc(groups, func(g Group) bool { return len(g.Examinations) == 0 })
 }
 
+// Records are the examinations of what the DNS says: those of the watch.
+func (s *Subject) records() []Group {
+	groups := append([]Group{s.namesAndAddresses()}, s.domains()...)
+	return append(groups, s.reputation())
+}
+
 // lookupTime bounds one question to the DNS.
 const lookupTime = 8 * time.Second
 
