@@ -54,8 +54,21 @@ func (s *Subject) take(n *appliance.Node, running bool) {
 	if p, ok := n.Module.(appliance.DNSPublisher); ok && running {
 		s.Records = append(s.Records, p.DNSRecords()...)
 	}
+	if k, ok := n.Module.(appliance.KeyKeeper); ok && running {
+		s.takeKeys(k)
+	}
 	if x, ok := n.Module.(appliance.Examiner); ok && running {
 		s.Modules = append(s.Modules, Group{Name: n.Addr.String(), Examinations: x.Examinations()})
+	}
+}
+
+// takeKeys takes the states of the keys of a signer.
+func (s *Subject) takeKeys(keeper appliance.KeyKeeper) {
+	if s.KeyStates == nil {
+		s.KeyStates = make(map[string]appliance.KeyState)
+	}
+	for _, k := range keeper.SigningKeys() {
+		s.KeyStates[k.Record.Name] = k.State
 	}
 }
 

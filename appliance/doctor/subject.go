@@ -20,6 +20,7 @@ type Subject struct {
 	Relays       []Relay
 	Domains      []string // that mail is sent from
 	Records      []appliance.DNSRecord
+	KeyStates    map[string]appliance.KeyState // of DKIM keys, by the names of their records; one that is not there signs
 	Certificates []appliance.ServedCertificate
 	Modules      []Group      // what modules have to look at, a group each
 	Healthy      func() error // of the running server; nil if none runs
