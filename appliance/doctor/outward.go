@@ -192,7 +192,9 @@ func (s *Subject) askEcho(ctx context.Context, o *outward) {
 		for _, network := range []string{"tcp4", "tcp6"} {
 			ip, date, err := s.echo(ctx, network, address)
 			if err != nil {
-				last = err
+				if last == nil || isNotFound(last) { // what it has said is worth more than that it has no address
+					last = err
+				}
 				continue
 			}
 			reached = true
