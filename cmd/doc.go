@@ -5,6 +5,7 @@
 //	run        is the server: load, start, reload on SIGHUP, stop on SIGTERM
 //	reload, stop, send, queue, capture, events, health, status, tls, dkim show
 //	           ask the running server through its admin socket
+//	dns        asks the server, or goes by the file if none runs
 //	storage    asks the server, or works on the directory of one that does not run
 //	validate, fmt, modules, docs, hash-password, dkim generate, demo
 //	           work without one

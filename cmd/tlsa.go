@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 func (p *program) tlsaCommand() *cobra.Command {
@@ -54,27 +55,27 @@ tls "self_signed". Publish a new record, and let the old one expire, before a ke
 
 // showTLSA prints the records of the hosts, and why others have none.
 func (p *program) showTLSA(all []appliance.ServedCertificate, hosts []string, form recordForm) error {
-	var records []appliance.DNSRecord
+	var found []appliance.DNSRecord
 	var without []string
 	for _, host := range hosts {
-		found, why := tlsaRecords(all, host)
+		ofHost, why := records.TLSA(all, host)
 		if why != "" {
 			without = append(without, fmt.Sprintf("no record for %s: %s", host, why))
 		}
-		records = append(records, found...)
+		found = append(found, ofHost...)
 	}
-	if len(records) > 0 {
+	if len(found) > 0 {
 		without = append(without, "These records help only in a zone that is signed with DNSSEC.")
 	}
-	if len(records) > 0 || p.json {
-		if err := p.showRecords(records, form); err != nil {
+	if len(found) > 0 || p.json {
+		if err := p.showRecords(found, form); err != nil {
 			return err
 		}
 	}
 	for _, line := range without {
 		fmt.Fprintln(p.err, printable(line))
 	}
-	if len(records) == 0 && !p.json {
+	if len(found) == 0 && !p.json {
 		return errors.New("there are no records to publish")
 	}
 	return nil
@@ -97,7 +98,7 @@ func chosen(all []appliance.ServedCertificate, args []string) (_ []appliance.Ser
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil, nil, fmt.Errorf("%s is an address, and records belong to a name: use the one that the MX record has", host)
 	}
-	if !slices.ContainsFunc(all, func(c appliance.ServedCertificate) bool { return validFor(c, host) }) {
+	if !slices.ContainsFunc(all, func(c appliance.ServedCertificate) bool { return records.ValidFor(c, host) }) {
 		return nil, nil, errNoSuchName(args[0], all)
 	}
 	return all, []string{host}, nil
@@ -114,44 +115,4 @@ func hostsOf(all []appliance.ServedCertificate) []string {
 		}
 	}
 	return hosts
-}
-
-func validFor(c appliance.ServedCertificate, host string) bool {
-	return slices.ContainsFunc(c.Names, func(n string) bool { return covers(n, host) })
-}
-
-// covers says whether a name of a certificate is valid for a host (RFC 9525,
-// section 6.3: a wildcard stands for one label).
-func covers(name, host string) bool {
-	if parent, ok := strings.CutPrefix(name, "*."); ok {
-		_, rest, _ := strings.Cut(host, ".")
-		return rest == parent
-	}
-	return name == host
-}
-
-// tlsaRecords returns the records of a host, or why there must be none. A
-// client may be shown any of the certificates that are valid for the host, so
-// that all of them have to have one.
-func tlsaRecords(all []appliance.ServedCertificate, host string) (records []appliance.DNSRecord, why string) {
-	if strings.HasPrefix(host, "*.") {
-		return nil, "it stands for many hosts; name one of them: waxwing tls tlsa " + strings.Replace(host, "*", "mail", 1)
-	}
-	for _, c := range all {
-		if !validFor(c, host) {
-			continue
-		}
-		switch {
-		case c.KeyHash == "":
-			return nil, c.Block + " has no certificate for it yet"
-		case !c.KeyStays:
-			return nil, fmt.Sprintf("%s (type %s) does not promise that renewals keep the key", c.Block, c.Type)
-		}
-		// RFC 7672, section 3.1.1: DANE-EE(3), the key (1), its SHA-256 (1).
-		r := appliance.DNSRecord{Name: "_25._tcp." + host, Type: "TLSA", Value: "3 1 1 " + c.KeyHash}
-		if !slices.Contains(records, r) {
-			records = append(records, r)
-		}
-	}
-	return records, ""
 }

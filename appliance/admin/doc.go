@@ -37,6 +37,9 @@
 //	GET  /v1/dkim              KeyPage: the keys of the signers, and what each waits for
 //	POST /v1/dkim/rotate       RotateRequest → KeyPage of these domains
 //	POST /v1/dkim/retire       RetireRequest → KeyPage of what is left of the key
+//	GET  /v1/dns               records.List: the DNS records that the configuration needs; domain… selects
+//	POST /v1/dns/check         RecordsRequest → records.Comparison with what the name servers say
+//	POST /v1/dns/publish       PublishRequest → records.Publication: what was, or would be, written
 //	GET  /v1/bans              BanPage: who is banned for failed log-ins, and which accounts are under attack
 //	POST /v1/bans/clear        ClearRequest → Cleared
 //	GET  /v1/doctor            doctor.Report: the check-up; name… narrows it, offline asks nobody outside

@@ -107,7 +107,7 @@ func compare(ctx context.Context, dns DNS, r Record) Difference {
 
 // unasked is about a record whose servers cannot be found.
 func (d *Difference) unasked(err error) {
-	d.State, d.Text = Unknown, sentence("the name servers of "+d.Name+" could not be asked: "+reason(err))
+	d.State, d.Text = Unknown, sentence(reason(err)) // it says what could not be found
 	if notFound(err) {
 		d.State, d.Text = Missing, sentence("no zone has the name "+d.Name+", or it is not delegated: "+reason(err))
 	}
