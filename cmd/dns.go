@@ -110,7 +110,7 @@ func (p *program) desk(ctx context.Context, ask func(context.Context, *admin.Cli
 	if loadErr != nil {
 		return loadErr
 	}
-	house := appliance.New(file.Graph, appliance.Options{NewResolver: resolver.New})
+	house := appliance.New(file.Graph, appliance.Options{NewResolver: resolver.New, Resolver: p.resolver})
 	var workErr error
 	err = house.Inspect(func() {
 		workErr = work(ctx, &records.Desk{

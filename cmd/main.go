@@ -61,6 +61,7 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	registry *appliance.Registry
+	resolver appliance.Resolver // in place of that of the configuration, for tests
 
 	configFlag string
 	adminFlag  string

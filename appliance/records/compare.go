@@ -91,7 +91,7 @@ func compare(ctx context.Context, dns DNS, r Record) Difference {
 	d := Difference{Record: r, Want: r.Value}
 	a, err := dns.AskAuthority(ctx, appliance.QueryType(r.Type), r.Name)
 	if err != nil {
-		d.unasked(err)
+		d.unasked(err, judge(ctx, dns, &r, appliance.DNSAnswer{}))
 		return d
 	}
 	d.Zone = a.Zone
@@ -105,11 +105,12 @@ func compare(ctx context.Context, dns DNS, r Record) Difference {
 	return d
 }
 
-// unasked is about a record whose servers cannot be found.
-func (d *Difference) unasked(err error) {
+// unasked is about a record whose servers cannot be found; nothing is what is
+// said if there is nothing.
+func (d *Difference) unasked(err error, nothing verdict) {
 	d.State, d.Text = Unknown, sentence(reason(err)) // it says what could not be found
 	if notFound(err) {
-		d.State, d.Text = Missing, sentence("no zone has the name "+d.Name+", or it is not delegated: "+reason(err))
+		d.State, d.Text = nothing.state, strings.TrimSpace(nothing.text+" No name server has a zone with this name.")
 	}
 }
 

@@ -2,11 +2,7 @@ package records_test
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +10,6 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/miekg/dns"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/appliancetest/dnstest"
@@ -23,65 +18,6 @@ import (
 	"github.com/waxwing-mail/waxwing/modules/signer/dkim"
 	_ "github.com/waxwing-mail/waxwing/modules/standard"
 )
-
-// A knot asks a name server on a port of its own, as a resolver would at 53.
-type knot struct{ *dnstest.Server }
-
-func (k knot) AskAuthority(ctx context.Context, typ appliance.QueryType, name string) (appliance.AuthorityAnswer, error) {
-	a := appliance.AuthorityAnswer{Zone: strings.TrimSuffix(k.Zone, "."), Name: name}
-	if !dns.IsSubDomain(k.Zone, dns.Fqdn(name)) {
-		return a, &net.DNSError{Err: "no zone has this name", Name: name, IsNotFound: true}
-	}
-	s := appliance.ServerAnswer{Server: "ns1." + a.Zone, Addr: netip.MustParseAddrPort(k.Addr)}
-	tcp := &dns.Client{Net: "tcp"} // a key of 4096 bits needs more than UDP has
-	m, _, err := tcp.ExchangeContext(ctx, new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.StringToType[string(typ)]), k.Addr)
-	if err != nil {
-		return a, &net.DNSError{Err: err.Error(), Name: name, IsTemporary: true}
-	}
-	for _, rr := range m.Answer {
-		switch rr := rr.(type) {
-		case *dns.A:
-			s.Answer.Addrs = append(s.Answer.Addrs, netip.MustParseAddr(rr.A.String()))
-		case *dns.MX:
-			s.Answer.MX = append(s.Answer.MX, &net.MX{Pref: rr.Preference, Host: rr.Mx})
-		case *dns.TXT:
-			s.Answer.Texts = append(s.Answer.Texts, strings.Join(rr.Txt, ""))
-		}
-	}
-	if len(m.Answer) == 0 {
-		s.Err = &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
-	}
-	a.Servers = []appliance.ServerAnswer{s}
-	return a, nil
-}
-
-func (k knot) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	a, err := k.AskAuthority(ctx, appliance.QueryTXT, name)
-	if err != nil {
-		return nil, err
-	}
-	return a.Servers[0].Answer.Texts, a.Servers[0].Err
-}
-
-func (k knot) LookupNetIP(ctx context.Context, _, name string) ([]netip.Addr, error) {
-	a, err := k.AskAuthority(ctx, appliance.QueryA, name)
-	if err != nil {
-		return nil, err
-	}
-	return a.Servers[0].Answer.Addrs, a.Servers[0].Err
-}
-
-func (k knot) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	a, err := k.AskAuthority(ctx, appliance.QueryMX, name)
-	if err != nil {
-		return nil, err
-	}
-	return a.Servers[0].Answer.MX, a.Servers[0].Err
-}
-
-func (knot) LookupAddr(context.Context, string) ([]string, error) {
-	return nil, errors.New("not asked")
-}
 
 const knotConfig = `
 hostname = "mail.example.test"
@@ -129,7 +65,7 @@ func deskAt(t *testing.T, s *dnstest.Server, use func(*records.Desk)) {
 		t.Fatal(err)
 	}
 	house := appliance.New(f.Graph, appliance.Options{})
-	if err := house.Inspect(func() { use(&records.Desk{Graph: f.Graph, Resolver: knot{s}}) }); err != nil {
+	if err := house.Inspect(func() { use(&records.Desk{Graph: f.Graph, Resolver: s.Authority()}) }); err != nil {
 		t.Fatal(err)
 	}
 }
