@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"net/netip"
@@ -29,7 +30,12 @@ type findingTest struct {
 
 var findingTests = []findingTest{
 	{name: "well"},
-	{name: "offline", change: func(w *world) { w.Offline = true }},
+	{name: "offline", change: func(w *world) {
+		w.Offline = true
+		w.Modules = []Group{{Name: "tls.own", Examinations: []appliance.Examination{{Name: "authority", Run: func(context.Context) []appliance.Finding {
+			return []appliance.Finding{fail("authority", "somebody was asked", "ask nobody")}
+		}}}}}
+	}},
 	{name: "capture", change: func(w *world) { w.Settings.Mode = appliance.ModeCapture }},
 
 	{name: "server-sick", words: "server", change: func(w *world) {

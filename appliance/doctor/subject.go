@@ -72,11 +72,26 @@ func (s *Subject) Groups() []Group {
 	groups := []Group{s.machine(), s.wayOut(), s.listening(), s.namesAndAddresses()}
 	groups = append(groups, s.domains()...)
 	groups = append(groups, s.reputation(), s.certificates())
-	groups = append(groups, s.Modules...)
+	for _, g := range s.Modules {
+		groups = append(groups, s.unlessOffline(g))
+	}
 	return slices.DeleteFunc(groups, func(g Group) bool { return len(g.Examinations) == 0 })
 }
 
-// Records are the examinations of what the DNS says: those of the watch.
+// unlessOffline is a group of a module: what it looks at is outside.
+func (s *Subject) unlessOffline(g Group) Group {
+	if !s.Offline {
+		return g
+	}
+	all := slices.Clone(g.Examinations)
+	for i, x := range all {
+		all[i] = one(x.Name, func(_ context.Context, name string) appliance.Finding { return skipped(name, "%s", s.outside()) })
+	}
+	g.Examinations = all
+	return g
+}
+
+// records are the examinations of what the DNS says: those of the watch.
 func (s *Subject) records() []Group {
 	groups := append([]Group{s.namesAndAddresses()}, s.domains()...)
 	return append(groups, s.reputation())
