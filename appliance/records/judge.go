@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/dkimkey"
 )
 
 // A verdict is what the records at a name are worth.
@@ -139,42 +140,29 @@ func implicitMX(ctx context.Context, dns DNS, r *Record) verdict {
 }
 
 func judgeDKIM(r *Record, there []string) verdict {
-	v := verdict{state: Other, there: sorted(there)}
-	kind, key := keyOf(r.Value)
-	switch {
-	case len(there) == 0:
+	if len(there) == 0 {
 		return missing(r)
-	case len(there) > 1:
-		// RFC 6376, section 3.6.2.2: "if there are multiple records in an RRset,
-		// the results are undefined".
-		v.text = fmt.Sprintf("There are %d TXT records at %s, and receivers take any of them for the key: leave one.", len(there), r.Name)
+	}
+	v := verdict{state: Other, there: sorted(there)}
+	ours, err := dkimkey.Parse(r.Value)
+	if err != nil {
+		return judgeText(r, there) // a record that is no key, such as that of one that has been withdrawn
+	}
+	found, err := dkimkey.Choose(there)
+	if err != nil {
+		v.text = sentence(err.Error())
 		return v
 	}
-	switch k, p := keyOf(there[0]); {
-	case k == kind && p == key:
-		v.state = Equal
-	case p == "":
-		v.text = "The record holds no key: either it is revoked, and every signature made with it is invalid, or the record is something else."
-	default:
-		v.text = "The record holds another key than the one that signatures are made with, so that none of them is valid."
+	v.state = Equal
+	for _, p := range found.Compare(ours.Key) {
+		if p.Severity == dkimkey.Fail {
+			v.state = Other
+		}
+		// The value stands beside it.
+		fix := strings.Replace(p.Fix, "this value: "+r.Value, "the record", 1)
+		v.text = strings.TrimSpace(v.text + " " + sentence(p.Text) + " " + sentence(fix))
 	}
 	return v
-}
-
-// keyOf are the kind of the key in a record and the key itself (RFC 6376,
-// section 3.6.1: k=rsa is the default; space within p= means nothing).
-func keyOf(record string) (kind, key string) {
-	kind = "rsa"
-	for tag := range strings.SplitSeq(record, ";") {
-		name, value, _ := strings.Cut(tag, "=")
-		switch value = strings.Join(strings.Fields(value), ""); strings.TrimSpace(name) {
-		case "k":
-			kind = value
-		case "p":
-			key = value
-		}
-	}
-	return kind, key
 }
 
 func judgeText(r *Record, there []string) verdict {
