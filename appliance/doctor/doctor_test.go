@@ -113,6 +113,15 @@ var findingTests = []findingTest{
 	{name: "mx-one-bad", words: "mx", zone: "example.com. MX 10 mx.example.com.\nexample.com. MX 20 old.example.com."},
 	{name: "mx-no-dns", words: "mx", zone: `example.com. TXT "SERVFAIL"`},
 
+	{name: "dkim-none", words: "dkim", zone: `sel._domainkey.example.com. A 192.0.2.1`},
+	{name: "dkim-other-key", words: "dkim", zone: `sel._domainkey.example.com. TXT "v=DKIM1; k=ed25519; p=AAAAAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="`},
+	{name: "dkim-revoked", words: "dkim", zone: `sel._domainkey.example.com. TXT "v=DKIM1; p="`},
+	{name: "dkim-testing", words: "dkim", zone: `sel._domainkey.example.com. TXT "` + ourKey + `; t=y"`},
+	{name: "dkim-malformed", words: "dkim", zone: `sel._domainkey.example.com. TXT "v=DKIM1; k=ed25519; p=###"`},
+	{name: "dkim-several", words: "dkim", zone: "sel._domainkey.example.com. TXT \"" + ourKey + "\"\nsel._domainkey.example.com. TXT \"" + ourKey + "; n=again\""},
+	{name: "dkim-no-dns", words: "dkim", zone: `sel._domainkey.example.com. TXT "SERVFAIL"`},
+	{name: "dkim-no-signer", words: "dkim", change: func(w *world) { w.Records = nil }},
+
 	{name: "certificates", words: "certificates", change: func(w *world) {
 		served := func(block, typ string, c appliance.CertificateInfo) {
 			w.Certificates = append(w.Certificates, appliance.ServedCertificate{Block: block, Type: typ, CertificateInfo: c})

@@ -18,6 +18,7 @@ func (s *Subject) domains() (all []Group) {
 			look         func(ctx context.Context, domain string) []appliance.Finding
 		}{
 			{"MX", "mx", s.mx},
+			{"DKIM", "dkim", s.dkim},
 		} {
 			g.Examinations = append(g.Examinations, appliance.Examination{Name: x.name, Run: func(ctx context.Context) []appliance.Finding {
 				if why := s.outside(); why != "" {
