@@ -50,6 +50,7 @@ func TestCompare(t *testing.T) {
 	}}}
 	handing := Facts{Domains: []string{"example.com"}, Includes: []string{"sendgrid.net"}}
 	vague := Facts{Domains: []string{"example.com"}, Vague: true}
+	below := Facts{Domains: []string{"news.example.com"}}
 	var b strings.Builder
 	for _, tt := range []struct {
 		name  string
@@ -90,6 +91,8 @@ func TestCompare(t *testing.T) {
 		{"testing", f, "DKIM of example.com", zones{key: testKey + "; t=y"}},
 		{"DMARC", f, "DMARC of example.com", zones{policy: "v=DMARC1; p=reject; rua=mailto:dmarc@example.com"}},
 		{"no DMARC", f, "DMARC of example.com", zones{}},
+		{"DMARC of the domain above", below, "DMARC of news.example.com", zones{policy: "v=DMARC1; p=reject"}},
+		{"no DMARC above either", below, "DMARC of news.example.com", zones{}},
 		{"two DMARC records", f, "DMARC of example.com", zones{policy: "v=DMARC1; p=reject\nv=DMARC1; p=none"}},
 		{"TLSRPT", f, "TLSRPT of example.com", zones{"TXT _smtp._tls.example.com": "v=TLSRPTv1;rua=https://example.net/tls"}},
 		{"no TLSRPT", f, "TLSRPT of example.com", zones{}},

@@ -93,6 +93,23 @@ func judgePolicy(r *Record, texts []string) verdict {
 }
 
 // judgeDMARC takes any policy: one that is stricter is what the road leads to.
-func judgeDMARC(_ context.Context, _ DNS, r *Record, texts []string) verdict {
-	return judgePolicy(r, texts)
+// A domain without a record has that of one above it.
+func judgeDMARC(ctx context.Context, dns DNS, r *Record, texts []string) verdict {
+	v := judgePolicy(r, texts)
+	if v.state != Missing {
+		return v
+	}
+	for at := r.Domain; strings.Count(at, ".") > 1; {
+		_, at, _ = strings.Cut(at, ".")
+		there, err := dns.LookupTXT(ctx, "_dmarc."+at)
+		if err != nil && !notFound(err) {
+			return v // it is not known whether there is one above
+		}
+		if above := judgePolicy(r, there); above.state == Equal {
+			above.text = fmt.Sprintf("There is no record at %s; that of %s counts: %s.", r.Name, at, above.there[0])
+			above.there = nil
+			return above
+		}
+	}
+	return v
 }

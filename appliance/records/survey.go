@@ -68,12 +68,14 @@ func (f *Facts) host(name string) {
 // ways finds how mail leaves.
 func (f *Facts) ways(g *appliance.Graph, machine []netip.Addr) {
 	var found []Source
+	leaves := false
 	for _, n := range used(g) {
 		r, ok := n.Module.(appliance.OutboundRelay)
 		if !ok {
 			continue
 		}
 		o := r.Outbound()
+		leaves = true
 		if o.Via != "" {
 			f.via(n.Addr, o, g.Settings.Deliverability.SPFInclude)
 			continue
@@ -90,7 +92,12 @@ func (f *Facts) ways(g *appliance.Graph, machine []netip.Addr) {
 			f.Sources = append(f.Sources, s)
 		}
 	}
-	if f.Direct && len(f.Sources) == 0 {
+	switch {
+	case g.Settings.Mode == appliance.ModeCapture:
+		f.miss(`With mode = "capture" no mail leaves: which addresses it will come from, and so what SPF has to allow, is known with mode = "live".`)
+	case !leaves:
+		f.miss(`No relay that is in use sends mail into the world, so that there is nothing for SPF to allow.`)
+	case f.Direct && len(f.Sources) == 0:
 		f.Vague = true
 		f.miss(`The addresses that mail leaves from are not known: this machine has no public one. Write those that the world sees: deliverability { addresses = ["203.0.113.7"] }; "waxwing doctor" can find them.`)
 	}
@@ -159,7 +166,7 @@ func family(ip netip.Addr) string {
 func used(g *appliance.Graph) []*appliance.Node {
 	reached := make(map[appliance.Addr]bool)
 	for _, n := range slices.Backward(g.Nodes) { // a node stands after everything it refers to
-		if n.Pipeline != nil || reached[n.Addr] || g.Settings.Mode == appliance.ModeCapture {
+		if n.Pipeline != nil || reached[n.Addr] {
 			reached[n.Addr] = true
 			for _, d := range n.Deps {
 				reached[d] = true

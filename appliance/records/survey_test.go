@@ -176,11 +176,16 @@ func TestSurveyNotStarted(t *testing.T) {
 	}
 }
 
-// TestSurveyCapture: the records are those of the day when mail leaves.
-func TestSurveyCapture(t *testing.T) {
-	g := graph(appliance.Outbound{}, func(g *appliance.Graph) { g.Settings.Mode = appliance.ModeCapture })
-	if f := Survey(g, Options{Started: true}); !cmp.Equal(f.Includes, []string{"spare.example"}) {
-		t.Errorf("%+v", f)
+// TestSurveyNothingLeaves: without a way out there is nothing to allow, and
+// somebody may wonder.
+func TestSurveyNothingLeaves(t *testing.T) {
+	for mode, want := range map[string]string{appliance.ModeCapture: `With mode = "capture" no mail leaves`, appliance.ModeLive: "No relay that is in use"} {
+		g := graph(appliance.Outbound{}, func(g *appliance.Graph) { g.Settings.Mode = mode })
+		g.Nodes[1].Module = module{}
+		f := Survey(g, Options{Started: true})
+		if f.Direct || f.Vague || len(f.Missing) != 1 || !strings.HasPrefix(f.Missing[0], want) {
+			t.Errorf("%s: %+v", mode, f)
+		}
 	}
 }
 
