@@ -1,0 +1,122 @@
+package dnsbl
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A List is a zone that lists bad senders.
+type List struct {
+	Zone string // lower case, no final dot
+	Name string // for people; "" is the zone
+
+	// What it lists. A list that is asked about something else has no entry
+	// for it, which means nothing.
+	IPv4, IPv6, Domains bool
+
+	Codes    map[string]string // what its answers mean: "127.0.0.4"
+	Refusals map[string]string // answers of its own that are no listings, and why it gives them
+	Page     string            // where to look up a subject and have it removed; {} stands for the subject
+	Terms    string            // where it says whom it answers
+	Keyed    bool              // Zone comes after the key of an account
+}
+
+// String is the name for people.
+func (l *List) String() string { return cmp.Or(l.Name, l.Zone) }
+
+// page is where a subject can be looked up.
+func (l *List) page(subject string) string {
+	return strings.ReplaceAll(l.Page, "{}", url.QueryEscape(subject))
+}
+
+// Default are the lists that many receivers ask and that answer without an
+// account, at least to a DNS server that is not shared with strangers.
+func Default() []List {
+	return slices.DeleteFunc(known(), func(l List) bool { return l.Keyed })
+}
+
+// Named are the lists with these zones, as the configuration names them; nil is
+// Default. What a list means by its answers is known of common ones only; of
+// others it is taken that they list addresses.
+func Named(zones []string) []List {
+	if zones == nil {
+		return Default()
+	}
+	all := make([]List, 0, len(zones))
+	for _, zone := range zones {
+		all = append(all, named(strings.ToLower(strings.TrimSuffix(zone, "."))))
+	}
+	return all
+}
+
+func named(zone string) List {
+	for _, l := range known() {
+		switch {
+		case l.Zone == zone:
+			return l
+		case l.Keyed && strings.HasSuffix(zone, "."+l.Zone):
+			l.Zone, l.Name = zone, l.Zone // the key is a secret
+			return l
+		}
+	}
+	return List{Zone: zone, IPv4: true, IPv6: true}
+}
+
+const spamhausTerms = "https://www.spamhaus.org/faqs/dnsbl-usage/"
+
+func known() []List {
+	return []List{
+		{Zone: "zen.spamhaus.org", IPv4: true, IPv6: true, Codes: zen(), Page: "https://check.spamhaus.org/results/?query={}", Terms: spamhausTerms},
+		{Zone: "bl.spamcop.net", IPv4: true, Codes: oneCode(), Page: "https://www.spamcop.net/w3m?action=checkblock&ip={}"},
+		{Zone: "b.barracudacentral.org", IPv4: true, Codes: oneCode(), Page: "https://www.barracudacentral.org/rbl/removal-request/{}", Terms: "https://www.barracudacentral.org/rbl"},
+		{Zone: "psbl.surriel.com", IPv4: true, Codes: oneCode(), Page: "https://psbl.org/listing?ip={}"},
+		{Zone: "dnsbl-1.uceprotect.net", IPv4: true, Codes: oneCode(), Page: "https://www.uceprotect.net/en/rblcheck.php?ipr={}"},
+		{Zone: "dbl.spamhaus.org", Domains: true, Codes: dbl(), Refusals: dblRefusals(), Page: "https://check.spamhaus.org/results/?query={}", Terms: spamhausTerms},
+
+		{Zone: "zen.dq.spamhaus.net", Keyed: true, IPv4: true, IPv6: true, Codes: zen(), Page: "https://check.spamhaus.org/results/?query={}"},
+		{Zone: "dbl.dq.spamhaus.net", Keyed: true, Domains: true, Codes: dbl(), Refusals: dblRefusals(), Page: "https://check.spamhaus.org/results/?query={}"},
+		{Zone: "combined.mail.abusix.zone", Keyed: true, IPv4: true, IPv6: true},
+	}
+}
+
+// zen are the answers of Spamhaus' list of addresses.
+func zen() map[string]string {
+	const exploited = "XBL: a machine behind it is infected or its software abused"
+	return map[string]string{
+		"127.0.0.2":  "SBL: a source of spam",
+		"127.0.0.3":  "CSS: it sends in small amounts what looks like spam, or is set up badly",
+		"127.0.0.4":  exploited,
+		"127.0.0.5":  exploited,
+		"127.0.0.6":  exploited,
+		"127.0.0.7":  exploited,
+		"127.0.0.9":  "DROP: the whole network belongs to criminals",
+		"127.0.0.10": "PBL: its provider says that no mail comes from it directly",
+		"127.0.0.11": "PBL: it looks like one from which no mail comes directly",
+	}
+}
+
+// dbl are the answers of Spamhaus' list of domains.
+func dbl() map[string]string {
+	return map[string]string{
+		"127.0.1.2":   "a domain of spammers",
+		"127.0.1.4":   "a domain of phishing",
+		"127.0.1.5":   "a domain of malware",
+		"127.0.1.6":   "a domain that controls a botnet",
+		"127.0.1.102": "a good domain that spammers abuse",
+		"127.0.1.103": "a redirector that spammers abuse",
+		"127.0.1.104": "a good domain abused for phishing",
+		"127.0.1.105": "a good domain abused for malware",
+		"127.0.1.106": "a good domain abused to control a botnet",
+	}
+}
+
+func dblRefusals() map[string]string {
+	return map[string]string{"127.0.1.255": "it lists domains, and was asked about an address"}
+}
+
+// oneCode is the answer of lists that have one.
+func oneCode() map[string]string {
+	return map[string]string{"127.0.0.2": "spam has come from it recently"}
+}
