@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 // receivers are domains of large receivers in several hands. Their port 25 is
@@ -23,6 +24,9 @@ func SubjectOf(a *appliance.Appliance, running bool) *Subject {
 		Settings: g.Settings, Resolver: a.Resolver(), Certificates: a.Certificates(),
 		Dial: new(net.Dialer).DialContext, Now: time.Now,
 		Local: localAddresses, Free: freeSpace, Descriptors: openFiles, Receivers: receivers,
+	}
+	s.Wanted = func(outward []netip.Addr) []records.Record {
+		return records.Wanted(records.Survey(g, records.Options{Machine: outward, Started: running}))
 	}
 	if r, ok := s.Resolver.(interface{ Servers() []netip.AddrPort }); ok {
 		s.Servers = r.Servers()

@@ -25,6 +25,7 @@ type findingTest struct {
 	name   string
 	words  string // what is looked at
 	zone   string // lines that take the place of those of wellZone with the same name
+	ns2    string // the same, of a name server that says something else
 	change func(w *world)
 }
 
@@ -120,7 +121,19 @@ var findingTests = []findingTest{
 	{name: "dkim-malformed", words: "dkim", zone: `sel._domainkey.example.com. TXT "v=DKIM1; k=ed25519; p=###"`},
 	{name: "dkim-several", words: "dkim", zone: "sel._domainkey.example.com. TXT \"" + ourKey + "\"\nsel._domainkey.example.com. TXT \"" + ourKey + "; n=again\""},
 	{name: "dkim-no-dns", words: "dkim", zone: `sel._domainkey.example.com. TXT "SERVFAIL"`},
+	{name: "dkim-servers-disagree", words: "dkim", ns2: `sel._domainkey.example.com. A 192.0.2.1`},
+	{name: "dkim-one-server-silent", words: "dkim", ns2: `sel._domainkey.example.com. TXT "SERVFAIL"`},
 	{name: "dkim-no-signer", words: "dkim", change: func(w *world) { w.Records = nil }},
+
+	{name: "spf-none", words: "spf", zone: "example.com. MX 10 mx.example.com."},
+	{name: "spf-lacks-address", words: "spf", zone: `example.com. TXT "v=spf1 mx -all"`},
+	{name: "spf-several", words: "spf", zone: "example.com. TXT \"v=spf1 ip4:203.0.113.5 -all\"\nexample.com. TXT \"v=spf1 mx -all\""},
+	{name: "spf-servers-disagree", words: "spf", ns2: `example.com. TXT "v=spf1 -all"`},
+	{name: "spf-no-dns", words: "spf", zone: `example.com. TXT "SERVFAIL"`},
+	{name: "spf-of-host", words: "records", zone: "mail.example.com. A 203.0.113.5"},
+	{name: "dmarc-none", words: "dmarc", zone: "_dmarc.example.com. A 192.0.2.1"},
+	{name: "dmarc-several", words: "dmarc", zone: "_dmarc.example.com. TXT \"v=DMARC1; p=none\"\n_dmarc.example.com. TXT \"v=DMARC1; p=reject\""},
+	{name: "dmarc-no-dns", words: "dmarc", zone: `_dmarc.example.com. TXT "SERVFAIL"`},
 
 	{name: "certificates", words: "certificates", change: func(w *world) {
 		served := func(block, typ string, c appliance.CertificateInfo) {
@@ -158,6 +171,10 @@ func TestFindings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, r := serve(t, changed(wellZone, tt.zone))
+			if tt.ns2 != "" {
+				r.two = new(zone)
+				r.two.load(t, changed(wellZone, tt.ns2))
+			}
 			w := newWorld(t, r)
 			if tt.change != nil {
 				tt.change(w)

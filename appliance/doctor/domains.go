@@ -7,29 +7,39 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 // domains is a group for each domain that mail is sent from.
 func (s *Subject) domains() (all []Group) {
 	for _, d := range s.Domains {
 		g := Group{Name: "domain " + d, Domain: d}
-		for _, x := range []struct {
-			name, record string
-			look         func(ctx context.Context, domain string) []appliance.Finding
-		}{
-			{"MX", "mx", s.mx},
-			{"DKIM", "dkim", s.dkim},
-		} {
-			g.Examinations = append(g.Examinations, appliance.Examination{Name: x.name, Run: func(ctx context.Context) []appliance.Finding {
+		add := func(name string, look func(ctx context.Context, domain string) []appliance.Finding) {
+			g.Examinations = append(g.Examinations, appliance.Examination{Name: name, Run: func(ctx context.Context) []appliance.Finding {
 				if why := s.outside(); why != "" {
-					return []appliance.Finding{skipped(x.name, "%s", why)}
+					return []appliance.Finding{skipped(name, "%s", why)}
 				}
-				return about(d, x.record, x.look(ctx, d))
+				return look(ctx, d)
 			}})
 		}
+		add("MX", func(ctx context.Context, d string) []appliance.Finding { return about(d, "mx", s.mx(ctx, d)) })
+		add("SPF", s.spf)
+		add("DKIM", func(ctx context.Context, d string) []appliance.Finding { return about(d, "dkim", s.dkim(ctx, d)) })
+		add("DMARC", s.dmarc)
+		add("other records", func(ctx context.Context, d string) []appliance.Finding { return s.wanted(ctx, d, otherKinds) })
 		all = append(all, g)
 	}
 	return all
+}
+
+// spf looks at who may send for a domain.
+func (s *Subject) spf(ctx context.Context, domain string) []appliance.Finding {
+	return s.wanted(ctx, domain, func(k records.Kind) bool { return k == records.KindSPF })
+}
+
+// dmarc looks at what receivers are to do with mail that is not ours.
+func (s *Subject) dmarc(ctx context.Context, domain string) []appliance.Finding {
+	return s.wanted(ctx, domain, func(k records.Kind) bool { return k == records.KindDMARC })
 }
 
 // mx looks at where answers and bounces go. RFC 5321, section 5.1: an MX must

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 // namesAndAddresses is about what receivers see first: an address, its name,
@@ -18,7 +19,17 @@ func (s *Subject) namesAndAddresses() Group {
 			return about(s.Settings.Hostname, "a", []appliance.Finding{s.hostName(ctx, "host name")})
 		}},
 		{Name: "PTR", Run: s.reverse},
+		{Name: "records of this server", Run: s.ownRecords},
 	}}
+}
+
+// ownRecords looks at what else stands at the host name, unless mail is sent
+// from it, too.
+func (s *Subject) ownRecords(ctx context.Context) []appliance.Finding {
+	if s.outside() != "" || slices.Contains(s.Domains, s.Settings.Hostname) {
+		return nil
+	}
+	return s.wanted(ctx, s.Settings.Hostname, func(records.Kind) bool { return true })
 }
 
 // hostName looks at the name of EHLO. RFC 5321, section 2.3.5: "Only
@@ -110,7 +121,7 @@ func (s *Subject) reverseOf(ctx context.Context, name string, src Source) applia
 	looking, cancel := lookupContext(ctx)
 	defer cancel()
 	found, err := s.Resolver.LookupAddr(looking, src.Addr.String())
-	fix := fmt.Sprintf("ask the provider of the address to let %s (%s) be %s", src.Addr, reverseName(src.Addr), src.Name)
+	fix := fmt.Sprintf("ask the provider of the address to let %s (%s) be %s", src.Addr, records.ReverseName(src.Addr), src.Name)
 	switch {
 	case isNotFound(err) || err == nil && len(found) == 0:
 		return fail(name, fmt.Sprintf("%s has no PTR record: many receivers refuse its mail", src.Addr), fix)
@@ -142,22 +153,4 @@ func (s *Subject) reverseOf(ctx context.Context, name string, src Source) applia
 		f.Details = []string{fmt.Sprintf("there are %d names: one is enough, and some receivers look at the first only", len(found))}
 	}
 	return f
-}
-
-// reverseName is the name of the PTR record of an address (RFC 1035, section
-// 3.5; RFC 3596, section 2.5).
-func reverseName(ip netip.Addr) string {
-	var b strings.Builder
-	octets := ip.AsSlice()
-	for _, o := range slices.Backward(octets) {
-		if ip.Is4() {
-			fmt.Fprintf(&b, "%d.", o)
-			continue
-		}
-		fmt.Fprintf(&b, "%x.%x.", o&15, o>>4)
-	}
-	if ip.Is4() {
-		return b.String() + "in-addr.arpa"
-	}
-	return b.String() + "ip6.arpa"
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 // A Subject is the server that is looked at, and the ways to look.
@@ -22,9 +23,10 @@ type Subject struct {
 	Records      []appliance.DNSRecord
 	KeyStates    map[string]appliance.KeyState // of DKIM keys, by the names of their records; one that is not there signs
 	Certificates []appliance.ServedCertificate
-	Modules      []Group      // what modules have to look at, a group each
-	Healthy      func() error // of the running server; nil if none runs
-	Offline      bool         // nobody but this machine is asked
+	Wanted       func(outward []netip.Addr) []records.Record // what the DNS has to hold; nil is nothing
+	Modules      []Group                                     // what modules have to look at, a group each
+	Healthy      func() error                                // of the running server; nil if none runs
+	Offline      bool                                        // nobody but this machine is asked
 
 	Resolver    appliance.Resolver
 	Servers     []netip.AddrPort // the DNS servers that Resolver asks, if that is known

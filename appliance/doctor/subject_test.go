@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,6 +26,7 @@ const ourKey = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHUR
 const wellZone = `
 arpa. NS ns.root.test.
 mail.example.com. A 203.0.113.5
+mail.example.com. TXT "v=spf1 ip4:203.0.113.5 -all"
 5.113.0.203.in-addr.arpa. PTR mail.example.com.
 example.com. MX 10 mx.example.com.
 mx.example.com. A 203.0.113.9
@@ -60,6 +62,7 @@ func newWorld(t *testing.T, r appliance.Resolver) *world {
 		Relays:    []Relay{{Addr: "relay.internet"}},
 		Domains:   []string{"example.com"},
 		Records:   []appliance.DNSRecord{{Name: "sel._domainkey.example.com", Type: "TXT", Value: ourKey}},
+		Wanted:    wantedRecords,
 		Healthy:   func() error { return nil },
 		Dial:      p.dial,
 		Now:       func() time.Time { return testTime },
@@ -69,6 +72,15 @@ func newWorld(t *testing.T, r appliance.Resolver) *world {
 
 		Descriptors: func() (uint64, error) { return 1 << 20, nil },
 	}}
+}
+
+// wantedRecords are those of example.com.
+func wantedRecords(outward []netip.Addr) []records.Record {
+	f := records.Facts{Hostname: "mail.example.com", Direct: true, Domains: []string{"example.com"}}
+	for _, ip := range outward {
+		f.Sources = append(f.Sources, records.Source{Addr: ip, Name: f.Hostname})
+	}
+	return records.Wanted(f)
 }
 
 // peers are the servers that can be connected to.

@@ -26,6 +26,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 // A zoneResolver answers from a zone without a network, for virtual time.
@@ -50,7 +51,7 @@ func (r *zoneResolver) ask(name string, typ uint16) ([]dns.RR, error) {
 }
 
 func (r *zoneResolver) LookupAddr(_ context.Context, addr string) (names []string, err error) {
-	all, err := r.ask(reverseName(netip.MustParseAddr(addr)), dns.TypePTR)
+	all, err := r.ask(records.ReverseName(netip.MustParseAddr(addr)), dns.TypePTR)
 	for _, rr := range all {
 		names = append(names, rr.(*dns.PTR).Ptr)
 	}

@@ -1,6 +1,9 @@
 package doctor
 
 import (
+	"context"
+	"encoding/hex"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -20,9 +23,43 @@ type zone struct {
 	records []dns.RR
 }
 
+// authoritative is a resolver of the zone whose name servers are ns1, which
+// has it, too, and ns2, which may have another.
+type authoritative struct {
+	appliance.StubResolver
+	one, two *zone
+}
+
+// AskAuthority implements appliance.Authority.
+func (r *authoritative) AskAuthority(_ context.Context, typ appliance.QueryType, name string) (appliance.AuthorityAnswer, error) {
+	a := appliance.AuthorityAnswer{Zone: "example.com", Name: name}
+	for i, z := range []*zone{r.one, r.two} {
+		s := appliance.ServerAnswer{Server: fmt.Sprintf("ns%d.example.com", i+1)}
+		m := new(dns.Msg)
+		z.answer(m, dns.Question{Name: dns.Fqdn(name), Qtype: dns.StringToType[string(typ)]})
+		for _, rr := range m.Answer {
+			switch rr := rr.(type) {
+			case *dns.TXT:
+				s.Answer.Texts = append(s.Answer.Texts, strings.Join(rr.Txt, ""))
+			case *dns.TLSA:
+				data, _ := hex.DecodeString(rr.Certificate)
+				s.Answer.TLSA = append(s.Answer.TLSA, appliance.TLSA{Usage: rr.Usage, Selector: rr.Selector, MatchingType: rr.MatchingType, Data: data})
+			}
+		}
+		switch {
+		case m.Rcode == dns.RcodeServerFailure:
+			s.Err = &net.DNSError{Err: "the server answers SERVFAIL", Name: name, IsTemporary: true}
+		case len(m.Answer) == 0:
+			s.Err = &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+		}
+		a.Servers = append(a.Servers, s)
+	}
+	return a, nil
+}
+
 // serve starts a server for the lines of a zone file, and a resolver that asks
 // it.
-func serve(t *testing.T, lines string) (*zone, appliance.StubResolver) {
+func serve(t *testing.T, lines string) (*zone, *authoritative) {
 	t.Helper()
 	z := new(zone)
 	z.load(t, lines)
@@ -37,7 +74,7 @@ func serve(t *testing.T, lines string) (*zone, appliance.StubResolver) {
 	}
 	r := resolver.New(appliance.ResolverContext{Settings: appliance.Settings{Resolver: appliance.DNSServers{pc.LocalAddr().String()}}})
 	t.Cleanup(func() { r.Close() })
-	return z, r
+	return z, &authoritative{r, z, z}
 }
 
 // listenBoth finds a port that is free for UDP and TCP.
