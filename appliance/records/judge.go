@@ -109,6 +109,7 @@ func judgeMX(ctx context.Context, dns DNS, r *Record, there []*net.MX) verdict {
 	for _, m := range there {
 		v.there = append(v.there, fmt.Sprintf("%d %s", m.Pref, m.Host))
 	}
+	slices.Sort(v.there) // equals are in no order
 	null := len(there) == 1 && there[0].Host == "."
 	_, host, _ := strings.Cut(r.Value, " ")
 	switch {
