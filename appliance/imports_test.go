@@ -17,6 +17,7 @@ const modulePath = "github.com/waxwing-mail/waxwing/"
 // confined names the only directories that may import a library, so that the
 // library can be exchanged there and nowhere else.
 var confined = map[string][]string{
+	"blitiri.com.ar/go/spf":            {"appliance/spf"},
 	"github.com/caddyserver/certmagic": {"modules/tls/acme"},
 	"github.com/mholt/acmez":           {"modules/tls/acme"},
 	"github.com/letsencrypt/pebble":    {"appliance/appliancetest/acmetest"},
