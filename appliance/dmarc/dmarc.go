@@ -12,7 +12,7 @@
 //	adkim= aspf=  how alike domains have to be: r, relaxed (when left out), or s
 //	rua=   where daily reports go; ruf= those of single messages, fo= of which
 //	psd=   y, names below belong to others ("com"); n, they belong to this one
-//	t=     y, the policy is only tested
+//	t=     y, the policy is only tested: what it asks for is one step milder
 //
 // A message passes if SPF or DKIM has proved a domain, and that domain is
 // aligned with the one in the From field: it is the same, or, if that is
@@ -43,6 +43,15 @@ const (
 )
 
 func (d Disposition) valid() bool { return slices.Contains([]Disposition{None, Quarantine, Reject}, d) }
+
+// milder is what t=y makes of d: "the policy applied to any failing messages
+// will be one level below the specified policy" (RFC 9989, section 4.7).
+func (d Disposition) milder() Disposition {
+	if d == Reject {
+		return Quarantine
+	}
+	return None
+}
 
 // A Mode says how alike two domains have to be to be aligned.
 type Mode string

@@ -154,9 +154,8 @@ func (e *Evaluation) conclude(from string, not []string, open error) {
 	e.Result, e.Disposition = ResultFail, p.Request
 	e.Why = fmt.Sprintf("nothing proves that the message is from %s: %s; %s=%s of _dmarc.%s counts",
 		from, strings.Join(not, ", "), p.Tag, p.Request, p.Domain)
-	if p.Record.Testing {
-		// RFC 9989, section 4.7, t=y: a request not to apply the policy.
-		e.Disposition = None
-		e.Why += ", which t=y asks not to apply"
+	if p.Record.Testing && p.Request != None {
+		e.Disposition = p.Request.milder()
+		e.Why += ", of which t=y makes " + string(e.Disposition)
 	}
 }

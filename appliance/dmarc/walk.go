@@ -166,9 +166,9 @@ func walk(ctx context.Context, r appliance.Resolver, domain string) (nodes []nod
 			continue
 		}
 		nodes = append(nodes, node{target, *record})
-		// A record with psd=n ends the walk anywhere, one with psd=y above
-		// the beginning.
-		if record.PSD == "n" || record.PSD == "y" && target != domain {
+		// "If a single record remains and it contains either a "psd=y" tag or
+		// a "psd=n" tag, stop."
+		if record.PSD != "u" {
 			break
 		}
 	}
