@@ -107,8 +107,8 @@ func (p *Policy) fill(fields map[string]string) error {
 	return nil
 }
 
-// sound says whether a policy that was kept can be one that was parsed.
-func (p *Policy) sound() bool {
+// Sound says whether a policy that was kept can be one that was parsed.
+func (p *Policy) Sound() bool {
 	return slices.Contains([]Mode{Enforce, Testing, None}, p.Mode) && (len(p.MX) > 0 || p.Mode == None) &&
 		p.MaxAge >= 0 && p.MaxAge <= maxAge*time.Second
 }
