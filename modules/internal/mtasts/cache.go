@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 )
 
 // How long an answer is good.
@@ -41,7 +42,7 @@ type Config struct {
 		LookupTXT(ctx context.Context, name string) ([]string, error)
 	}
 	// Fetch is [Fetcher.Fetch].
-	Fetch func(ctx context.Context, domain string) (*Policy, error)
+	Fetch func(ctx context.Context, domain string) (*mtasts.Policy, error)
 	// Values keeps policies; nil keeps them in memory alone.
 	Values appliance.Values
 	Log    *zap.Logger
@@ -89,12 +90,12 @@ func (c *Cache) Stop() {
 
 // An Answer is what is known of a domain.
 type Answer struct {
-	Policy  *Policy   // nil: none is in force. Not to be changed
-	ID      string    // of the policy
-	Expires time.Time // when it ceases to be in force
+	Policy  *mtasts.Policy // nil: none is in force. Not to be changed
+	ID      string         // of the policy
+	Expires time.Time      // when it ceases to be in force
 	// Err is why there is no policy, or why the one we have could not be
-	// brought up to date. It wraps ErrNoRecord, ErrRecord, ErrFetch,
-	// ErrPolicy or an error of the DNS.
+	// brought up to date. It wraps ErrFetch, an error of package
+	// appliance/mtasts or one of the DNS.
 	Err error
 }
 

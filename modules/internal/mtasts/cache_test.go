@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/valuestest"
 )
 
@@ -51,7 +52,7 @@ func (w *world) LookupTXT(_ context.Context, name string) ([]string, error) {
 	}
 }
 
-func (w *world) fetch(ctx context.Context, domain string) (*Policy, error) {
+func (w *world) fetch(ctx context.Context, domain string) (*mtasts.Policy, error) {
 	w.mu.Lock()
 	w.fetches++
 	text, delay := w.policy[domain], w.delay
@@ -64,7 +65,7 @@ func (w *world) fetch(ctx context.Context, domain string) (*Policy, error) {
 	if text == "" {
 		return nil, ErrFetch
 	}
-	return ParsePolicy(text)
+	return mtasts.ParsePolicy(text)
 }
 
 func (w *world) cache(t *testing.T, v *valuestest.Values, log *zap.Logger) *Cache {
@@ -79,7 +80,7 @@ func (w *world) cache(t *testing.T, v *valuestest.Values, log *zap.Logger) *Cach
 }
 
 // mode is what is in force for a domain, in a word.
-func mode(t *testing.T, c *Cache, domain string) Mode {
+func mode(t *testing.T, c *Cache, domain string) mtasts.Mode {
 	t.Helper()
 	a, err := c.Policy(t.Context(), domain)
 	if err != nil {
@@ -92,7 +93,7 @@ func mode(t *testing.T, c *Cache, domain string) Mode {
 }
 
 // want fails unless mode is m, after any look beside it has ended.
-func want(t *testing.T, c *Cache, m Mode, when string) {
+func want(t *testing.T, c *Cache, m mtasts.Mode, when string) {
 	t.Helper()
 	if got := mode(t, c, "a.test"); got != m {
 		t.Errorf("%s: %q, want %q", when, got, m)
@@ -115,25 +116,25 @@ func TestN12Remembered(t *testing.T) {
 				t.Errorf("%s: %d look-ups, %d fetches; want %d, %d", when, w.lookups, w.fetches, lookups, fetches)
 			}
 		}
-		want(t, c, Enforce, "first")
-		want(t, c, Enforce, "again")
+		want(t, c, mtasts.Enforce, "first")
+		want(t, c, mtasts.Enforce, "again")
 		counts("at once", 1, 1)
 		time.Sleep(checkEvery)
-		want(t, c, Enforce, "ten minutes later")
+		want(t, c, mtasts.Enforce, "ten minutes later")
 		counts("ten minutes later", 2, 1)
 		w.set("2", policyText("testing", "172800"))
 		time.Sleep(checkEvery)
-		want(t, c, Enforce, "the delivery does not wait")
-		want(t, c, Testing, "a new id")
+		want(t, c, mtasts.Enforce, "the delivery does not wait")
+		want(t, c, mtasts.Testing, "a new id")
 		counts("a new id", 3, 2)
 		time.Sleep(fetchEvery - time.Hour)
-		want(t, c, Testing, "23 hours later")
+		want(t, c, mtasts.Testing, "23 hours later")
 		counts("23 hours later", 4, 2)
 		w.set("2", policyText("none", "86400"))
 		time.Sleep(time.Hour)
-		want(t, c, Testing, "a day later")
+		want(t, c, mtasts.Testing, "a day later")
 		counts("a day later", 5, 3)
-		want(t, c, None, "the same id, another policy")
+		want(t, c, mtasts.None, "the same id, another policy")
 	})
 }
 
@@ -151,20 +152,20 @@ func TestN12Outage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, v := newWorld(), new(valuestest.Values)
 				c := w.cache(t, v, nil)
-				want(t, c, Enforce, "first")
+				want(t, c, mtasts.Enforce, "first")
 				w.set(tc.id, tc.policy)
 				for range 6 {
 					time.Sleep(24 * time.Hour)
-					want(t, c, Enforce, "during the outage")
+					want(t, c, mtasts.Enforce, "during the outage")
 				}
 				time.Sleep(23 * time.Hour)
-				want(t, w.cache(t, v, nil), Enforce, "after a restart")
+				want(t, w.cache(t, v, nil), mtasts.Enforce, "after a restart")
 				time.Sleep(time.Hour)
 				want(t, c, "", "after max_age")
 				want(t, w.cache(t, v, nil), "", "after max_age and a restart")
 				w.set("3", policyText("testing", "60"))
 				time.Sleep(checkEvery)
-				want(t, c, Testing, "after the outage")
+				want(t, c, mtasts.Testing, "after the outage")
 			})
 		})
 	}
@@ -176,30 +177,30 @@ func TestN12NoDNS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, v := newWorld(), new(valuestest.Values)
 		c := w.cache(t, v, nil)
-		want(t, c, Enforce, "first")
+		want(t, c, mtasts.Enforce, "first")
 		w.set("SERVFAIL", good)
 		for range 30 {
 			time.Sleep(24 * time.Hour)
-			want(t, c, Enforce, "without the record")
+			want(t, c, mtasts.Enforce, "without the record")
 		}
 		if w.fetches != 31 {
 			t.Errorf("%d fetches", w.fetches)
 		}
-		want(t, w.cache(t, v, nil), Enforce, "after a restart")
+		want(t, w.cache(t, v, nil), mtasts.Enforce, "after a restart")
 		w.set("SERVFAIL", "")
 		time.Sleep(25 * time.Hour)
 		before := w.fetches
 		for range 60 {
 			time.Sleep(time.Minute)
-			want(t, c, Enforce, "without anything")
+			want(t, c, mtasts.Enforce, "without anything")
 		}
 		if n := w.fetches - before; n > 6 {
 			t.Errorf("%d fetches in an hour", n)
 		}
 		w.set("SERVFAIL", policyText("none", "60"))
 		time.Sleep(checkEvery)
-		want(t, c, Enforce, "before the look")
-		want(t, c, None, "after the end of the policy")
+		want(t, c, mtasts.Enforce, "before the look")
+		want(t, c, mtasts.None, "after the end of the policy")
 	})
 }
 
@@ -208,7 +209,7 @@ func TestShelfOctets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := shelf{values: new(valuestest.Values), log: zap.NewNop()}
 		save := func(domain string, n int) bool {
-			p := Policy{Mode: Enforce, MaxAge: 240 * time.Hour, MX: []string{strings.Repeat("a", n)}}
+			p := mtasts.Policy{Mode: mtasts.Enforce, MaxAge: 240 * time.Hour, MX: []string{strings.Repeat("a", n)}}
 			return s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now(), Policy: p})
 		}
 		const large = 1 << 20
@@ -239,10 +240,10 @@ func TestN12None(t *testing.T) {
 		again      time.Duration
 		fetches    int
 	}{
-		{"", "", ErrNoRecord, checkEvery, 0},
-		{"x-y", good, ErrRecord, checkEvery, 0},
+		{"", "", mtasts.ErrNoRecord, checkEvery, 0},
+		{"x-y", good, mtasts.ErrRecord, checkEvery, 0},
 		{"1", "", ErrFetch, checkEvery, 1},
-		{"1", "x", ErrPolicy, checkEvery, 1},
+		{"1", "x", mtasts.ErrPolicy, checkEvery, 1},
 		{"SERVFAIL", "", nil, troubleEvery, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -261,7 +262,7 @@ func TestN12None(t *testing.T) {
 			}
 			time.Sleep(3 * time.Second)
 			w.set("2", good)
-			want(t, c, Enforce, "once it has one")
+			want(t, c, mtasts.Enforce, "once it has one")
 		})
 	}
 }
@@ -276,7 +277,7 @@ func TestSingleLook(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				if m := mode(t, c, "a.test"); m != Enforce {
+				if m := mode(t, c, "a.test"); m != mtasts.Enforce {
 					t.Errorf("%q", m)
 				}
 			})
@@ -300,22 +301,22 @@ func TestR11Clock(t *testing.T) {
 		for name, tc := range map[string]struct {
 			off     time.Duration
 			fetches int
-			offline Mode // what is in force if nothing can be fetched
+			offline mtasts.Mode // what is in force if nothing can be fetched
 		}{
-			"right":      {0, 0, Enforce},
-			"in 3 days":  {3 * 24 * time.Hour, 1, Enforce},
-			"in 5 years": {5 * 8766 * time.Hour, 1, Enforce},
-			"2 days ago": {-2 * 24 * time.Hour, 1, Enforce},
+			"right":      {0, 0, mtasts.Enforce},
+			"in 3 days":  {3 * 24 * time.Hour, 1, mtasts.Enforce},
+			"in 5 years": {5 * 8766 * time.Hour, 1, mtasts.Enforce},
+			"2 days ago": {-2 * 24 * time.Hour, 1, mtasts.Enforce},
 			"long ago":   {-5 * 8766 * time.Hour, 1, ""},
 		} {
 			w, v := newWorld(), new(valuestest.Values)
-			p, _ := ParsePolicy(good)
+			p, _ := mtasts.ParsePolicy(good)
 			s := shelf{values: v, log: zap.NewNop()}
 			if !s.save(t.Context(), &record{Domain: "a.test", ID: "1", Fetched: time.Now().Add(tc.off), Policy: *p}) {
 				t.Fatal("not saved")
 			}
 			c := w.cache(t, v, nil)
-			want(t, c, Enforce, name)
+			want(t, c, mtasts.Enforce, name)
 			if w.fetches != tc.fetches {
 				t.Errorf("%s: %d fetches, want %d", name, w.fetches, tc.fetches)
 			}
@@ -350,11 +351,11 @@ func TestP8Store(t *testing.T) {
 			}
 			return nil
 		}
-		want(t, c, Enforce, "readable again")
+		want(t, c, mtasts.Enforce, "readable again")
 		if c.log = zap.New(core); logs.Len() != 0 {
 			t.Error(logs.All())
 		}
-		want(t, w.cache(t, v, zap.New(core)), Enforce, "not writable")
+		want(t, w.cache(t, v, zap.New(core)), mtasts.Enforce, "not writable")
 		if logs.FilterMessageSnippet("in memory only").Len() != 1 {
 			t.Errorf("%v", logs.All())
 		}
@@ -362,7 +363,7 @@ func TestP8Store(t *testing.T) {
 		if err := v.Put(t.Context(), key("a.test"), []byte(`{"domain":`)); err != nil {
 			t.Fatal(err)
 		}
-		want(t, w.cache(t, v, zap.New(core)), Enforce, "a damaged value")
+		want(t, w.cache(t, v, zap.New(core)), mtasts.Enforce, "a damaged value")
 	})
 }
 
@@ -371,11 +372,11 @@ func TestModeNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, v := newWorld(), new(valuestest.Values)
 		c := w.cache(t, v, nil)
-		want(t, c, Enforce, "first")
+		want(t, c, mtasts.Enforce, "first")
 		w.set("2", policyText("none", "86400"))
 		time.Sleep(checkEvery)
-		want(t, c, Enforce, "while it is fetched")
-		want(t, c, None, "none")
+		want(t, c, mtasts.Enforce, "while it is fetched")
+		want(t, c, mtasts.None, "none")
 		w.set("", "")
 		want(t, w.cache(t, v, nil), "", "after a restart")
 	})
@@ -388,7 +389,7 @@ func TestMemoryBounds(t *testing.T) {
 	m.init()
 	now := time.Now()
 	precious := m.entry("precious.test", now)
-	m.set(precious, &record{Fetched: now, Policy: Policy{Mode: Enforce, MaxAge: time.Hour, MX: []string{"mx.test"}}}, now)
+	m.set(precious, &record{Fetched: now, Policy: mtasts.Policy{Mode: mtasts.Enforce, MaxAge: time.Hour, MX: []string{"mx.test"}}}, now)
 	precious.unsaved = true
 	for i := range maxDomains + 100 {
 		m.entry(fmt.Sprintf("d%d.test", i), now)
@@ -396,7 +397,7 @@ func TestMemoryBounds(t *testing.T) {
 	if len(m.entries) != maxDomains || m.recent.Len() != maxDomains || m.entry("precious.test", now) != precious {
 		t.Errorf("%d domains, and the precious one: %v", len(m.entries), m.entries["precious.test"] != nil)
 	}
-	huge := Policy{Mode: Enforce, MaxAge: time.Hour}
+	huge := mtasts.Policy{Mode: mtasts.Enforce, MaxAge: time.Hour}
 	for range 900 {
 		huge.MX = append(huge.MX, strings.Repeat("x", 60))
 	}
@@ -419,20 +420,20 @@ func TestShelfFull(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
 		v := new(valuestest.Values)
 		s := shelf{values: v, log: zap.New(core)}
-		save := func(domain string, mode Mode, age, maxAge time.Duration) bool {
-			return s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now().Add(-age), Policy: Policy{Mode: mode, MaxAge: maxAge, MX: []string{"mx.test"}}})
+		save := func(domain string, mode mtasts.Mode, age, maxAge time.Duration) bool {
+			return s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now().Add(-age), Policy: mtasts.Policy{Mode: mode, MaxAge: maxAge, MX: []string{"mx.test"}}})
 		}
 		const day = 24 * time.Hour
-		save("expired.test", Enforce, 3*day, day)
-		save("testing.test", Testing, 2*day, 30*day)
-		save("unused.test", Enforce, 8*day, 30*day)
+		save("expired.test", mtasts.Enforce, 3*day, day)
+		save("testing.test", mtasts.Testing, 2*day, 30*day)
+		save("unused.test", mtasts.Enforce, 8*day, 30*day)
 		for i := len(s.kept); i < maxKept; i++ {
-			if !save(fmt.Sprintf("d%d.test", i), Enforce, time.Hour, 30*day) {
+			if !save(fmt.Sprintf("d%d.test", i), mtasts.Enforce, time.Hour, 30*day) {
 				t.Fatal("not saved")
 			}
 		}
 		for i, gone := range []string{"unused.test", "expired.test", "testing.test", ""} {
-			saved := save(fmt.Sprintf("new%d.test", i), Enforce, 0, 30*day)
+			saved := save(fmt.Sprintf("new%d.test", i), mtasts.Enforce, 0, 30*day)
 			if saved != (gone != "") || len(s.kept) != maxKept {
 				t.Errorf("%d: saved %v, %d kept", i, saved, len(s.kept))
 			}
@@ -440,7 +441,7 @@ func TestShelfFull(t *testing.T) {
 				t.Errorf("%s is still there", gone)
 			}
 		}
-		if !save("new0.test", Enforce, 0, 30*day) {
+		if !save("new0.test", mtasts.Enforce, 0, 30*day) {
 			t.Error("what is there cannot be brought up to date")
 		}
 		if logs.FilterMessageSnippet("nobody has used").Len() != 1 || logs.FilterMessageSnippet("in memory only").Len() != 1 {
@@ -458,7 +459,7 @@ func TestKey(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("x", 60)+".", 4) + "test"
 	for _, domain := range []string{"a.test", long, "xn--bcher-kva.example"} {
 		s := shelf{values: v, log: zap.NewNop()}
-		s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now(), Policy: Policy{Mode: Enforce, MaxAge: time.Hour, MX: []string{"mx.test"}}})
+		s.save(t.Context(), &record{Domain: domain, ID: "1", Fetched: time.Now(), Policy: mtasts.Policy{Mode: mtasts.Enforce, MaxAge: time.Hour, MX: []string{"mx.test"}}})
 		r, err := s.load(t.Context(), domain)
 		if err != nil || r == nil || r.Domain != domain {
 			t.Errorf("%s: %v, %v", domain, r, err)

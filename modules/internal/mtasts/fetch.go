@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 )
 
 // Limits of a fetch.
@@ -40,9 +42,9 @@ type Fetcher struct {
 }
 
 // Fetch returns the policy that a domain serves now. The error wraps ErrFetch
-// or ErrPolicy; it has the words for the log, and what the server sent only
+// or mtasts.ErrPolicy; it has the words for the log, and what the server sent only
 // shortened and quoted.
-func (f *Fetcher) Fetch(ctx context.Context, domain string) (*Policy, error) {
+func (f *Fetcher) Fetch(ctx context.Context, domain string) (*mtasts.Policy, error) {
 	limit := f.Time
 	if limit == 0 {
 		limit = fetchTime
@@ -53,7 +55,7 @@ func (f *Fetcher) Fetch(ctx context.Context, domain string) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFetch, err)
 	}
-	return ParsePolicy(text)
+	return mtasts.ParsePolicy(text)
 }
 
 func (f *Fetcher) url(domain string) string {
@@ -84,12 +86,12 @@ func (f *Fetcher) get(ctx context.Context, url string) (string, error) {
 	if err := plainText(resp.Header.Get("Content-Type")); err != nil {
 		return "", err
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, MaxSize+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, mtasts.MaxSize+1))
 	if err != nil {
 		return "", err
 	}
-	if len(b) > MaxSize {
-		return "", fmt.Errorf("it has more than %d octets", MaxSize)
+	if len(b) > mtasts.MaxSize {
+		return "", fmt.Errorf("it has more than %d octets", mtasts.MaxSize)
 	}
 	return string(b), nil
 }

@@ -13,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/certs/certstest"
 )
+
+const good = "version: STSv1\r\nmode: enforce\r\nmx: mx.example.org\r\nmx: *.Example.NET\r\nmax_age: 604800\r\n"
 
 // host serves the policy host of example.org, and returns a Fetcher for it.
 func host(t *testing.T, ca *certstest.CA, c tls.Certificate, h http.HandlerFunc) *Fetcher {
@@ -83,8 +86,8 @@ func TestN12Fetch(t *testing.T) {
 			_, _ = io.WriteString(w, good)
 		}, "not text/plain"},
 		{"strange type", own, kind("text/plain/x"), "not text/plain"},
-		{"64 KiB", own, text(good + "x: " + strings.Repeat("x", MaxSize-len(good)-3)), ""},
-		{"more than 64 KiB", own, text(good + "x: " + strings.Repeat("x", MaxSize-len(good)-2)), "more than 65536"},
+		{"64 KiB", own, text(good + "x: " + strings.Repeat("x", mtasts.MaxSize-len(good)-3)), ""},
+		{"more than 64 KiB", own, text(good + "x: " + strings.Repeat("x", mtasts.MaxSize-len(good)-2)), "more than 65536"},
 		{"without end", own, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			for r.Context().Err() == nil {
@@ -116,11 +119,11 @@ func TestN12Fetch(t *testing.T) {
 			}
 			p, err := f.Fetch(t.Context(), "example.org")
 			switch {
-			case tc.want == "" && (err != nil || p.Mode != Enforce):
+			case tc.want == "" && (err != nil || p.Mode != mtasts.Enforce):
 				t.Errorf("%v, %v", p, err)
 			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
 				t.Errorf("%v, want %q", err, tc.want)
-			case tc.want != "" && !errors.Is(err, ErrFetch) && !errors.Is(err, ErrPolicy):
+			case tc.want != "" && !errors.Is(err, ErrFetch) && !errors.Is(err, mtasts.ErrPolicy):
 				t.Errorf("%v is neither ErrFetch nor ErrPolicy", err)
 			}
 		})

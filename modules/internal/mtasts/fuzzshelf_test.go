@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/valuestest"
 )
 
@@ -36,7 +37,7 @@ func FuzzShelf(f *testing.F) {
 		case r != nil:
 			now := time.Now()
 			_, _, _ = r.inForce(now), r.stale(now), r.Policy.Matches("mx.example.org")
-			if p := &r.Policy; p.Mode != Enforce && p.Mode != Testing && p.Mode != None || p.MaxAge < 0 || p.Mode == Enforce && len(p.MX) == 0 {
+			if p := &r.Policy; p.Mode != mtasts.Enforce && p.Mode != mtasts.Testing && p.Mode != mtasts.None || p.MaxAge < 0 || p.Mode == mtasts.Enforce && len(p.MX) == 0 {
 				t.Errorf("this is taken for a policy: %+v", p)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 )
 
 // look finds out what there is to know of a domain: what the store has, and
@@ -79,14 +81,14 @@ func (c *Cache) load(ctx context.Context, e *entry) (told bool, err error) {
 
 // record asks the DNS for the id. next is when to ask again.
 func (c *Cache) record(ctx context.Context, domain string) (id string, next time.Duration, err error) {
-	texts, err := c.cfg.Resolver.LookupTXT(ctx, RecordName(domain)+".")
+	texts, err := c.cfg.Resolver.LookupTXT(ctx, mtasts.RecordName(domain)+".")
 	switch {
 	case notFound(err):
-		return "", checkEvery, ErrNoRecord
+		return "", checkEvery, mtasts.ErrNoRecord
 	case err != nil && len(texts) == 0:
 		return "", troubleEvery, err
 	}
-	id, err = ParseRecords(texts)
+	id, err = mtasts.ParseRecords(texts)
 	return id, checkEvery, err
 }
 

@@ -3,14 +3,16 @@ package mtasts
 import (
 	"container/list"
 	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 )
 
 // A record is a policy as it is kept in the store.
 type record struct {
-	Domain  string    `json:"domain"`
-	ID      string    `json:"id"`
-	Fetched time.Time `json:"fetched"`
-	Policy  Policy    `json:"policy"`
+	Domain  string        `json:"domain"`
+	ID      string        `json:"id"`
+	Fetched time.Time     `json:"fetched"`
+	Policy  mtasts.Policy `json:"policy"`
 }
 
 // expires is when the policy ceases to be in force. What has just been fetched

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 )
 
 // Limits of what is kept in the store.
@@ -75,7 +76,7 @@ func (s *shelf) read(ctx context.Context, key string) (*record, error) {
 		return nil, err
 	}
 	r := new(record)
-	if json.Unmarshal(b, r) != nil || !r.Policy.sound() {
+	if json.Unmarshal(b, r) != nil || !r.Policy.Sound() {
 		return nil, nil
 	}
 	return r, nil
@@ -90,7 +91,7 @@ func (s *shelf) save(ctx context.Context, r *record) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.list(ctx)
-	if err == nil && r.Policy.Mode == None {
+	if err == nil && r.Policy.Mode == mtasts.None {
 		err = s.remove(ctx, key(r.Domain))
 	} else if err == nil {
 		err = s.put(ctx, r)
@@ -160,7 +161,7 @@ func (s *shelf) makeRoom(ctx context.Context) error {
 			return err
 		}
 		switch {
-		case r == nil || !r.inForce(now) || r.Policy.Mode != Enforce:
+		case r == nil || !r.inForce(now) || r.Policy.Mode != mtasts.Enforce:
 			return s.remove(ctx, k)
 		case now.Sub(r.Fetched) >= unusedFor:
 			s.log.Warn("an MTA-STS policy that nobody has used for a week is forgotten to make room",

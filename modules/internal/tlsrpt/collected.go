@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/tlsrpt"
 )
 
 // Collected says what has been counted, by this process and by the others on
@@ -157,9 +158,9 @@ func (r *Reporter) whereTo(ctx context.Context, reports []appliance.TLSReport) {
 func whyNot(err error) string {
 	de, ok := errors.AsType[*net.DNSError](err)
 	switch {
-	case errors.Is(err, ErrNoRecord), ok && certain(err):
+	case errors.Is(err, tlsrpt.ErrNoRecord), ok && certain(err):
 		return "the domain has no TLSRPT record"
-	case errors.Is(err, ErrRecord):
+	case errors.Is(err, tlsrpt.ErrRecord):
 		return err.Error()
 	case ok:
 		return "the TLSRPT record cannot be looked up now: " + de.Err

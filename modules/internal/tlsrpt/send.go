@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/waxwing-mail/waxwing/appliance/tlsrpt"
 )
 
 const (
@@ -275,26 +277,26 @@ func (r *Reporter) failed(ctx context.Context) {
 	}
 }
 
-func (r *Reporter) endpoints(ctx context.Context, domain string) ([]Endpoint, error) {
+func (r *Reporter) endpoints(ctx context.Context, domain string) ([]tlsrpt.Endpoint, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	texts, err := r.cfg.Resolver.LookupTXT(ctx, RecordName(domain)+".")
+	texts, err := r.cfg.Resolver.LookupTXT(ctx, tlsrpt.RecordName(domain)+".")
 	if err != nil {
 		return nil, err
 	}
-	return ParseRecords(texts)
+	return tlsrpt.ParseRecords(texts)
 }
 
 // certain says that a domain wants no report, as opposed to that it cannot be
 // found out now.
 func certain(err error) bool {
 	de, ok := errors.AsType[*net.DNSError](err)
-	return errors.Is(err, ErrNoRecord) || errors.Is(err, ErrRecord) || ok && de.IsNotFound && !de.IsTemporary && !de.IsTimeout
+	return errors.Is(err, tlsrpt.ErrNoRecord) || errors.Is(err, tlsrpt.ErrRecord) || ok && de.IsNotFound && !de.IsTemporary && !de.IsTimeout
 }
 
 var errNoPost = errors.New("nothing here takes messages")
 
-func (r *Reporter) deliver(ctx context.Context, rep *report, to Endpoint, compressed []byte) error {
+func (r *Reporter) deliver(ctx context.Context, rep *report, to tlsrpt.Endpoint, compressed []byte) error {
 	if to.URL != nil {
 		return r.cfg.Upload(ctx, to.URL, compressed)
 	}

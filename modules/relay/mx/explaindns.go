@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
-	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 )
 

@@ -7,8 +7,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/dane"
-	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
+	stscache "github.com/waxwing-mail/waxwing/modules/internal/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 	"github.com/waxwing-mail/waxwing/modules/internal/tlsrpt"
 )
@@ -34,7 +35,7 @@ type destination struct {
 	waived     bool   // "TLS-Required: No": DANE and MTA-STS are not followed
 	silent     bool   // what TLS comes to is not reported
 	looked     bool   // sts is known
-	sts        mtasts.Answer
+	sts        stscache.Answer
 }
 
 // destination is what is known of the domain before anything is looked up.

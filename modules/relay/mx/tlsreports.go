@@ -12,7 +12,8 @@ import (
 	"unicode"
 
 	"github.com/waxwing-mail/waxwing/appliance"
-	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
+	stscache "github.com/waxwing-mail/waxwing/modules/internal/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/smtpconn"
 	"github.com/waxwing-mail/waxwing/modules/internal/tlsrpt"
 )
@@ -149,9 +150,9 @@ func stsFailure(err error) string {
 	switch {
 	case errors.Is(err, mtasts.ErrPolicy):
 		return tlsrpt.STSPolicyInvalid
-	case errors.Is(err, mtasts.ErrFetch) && certificate:
+	case errors.Is(err, stscache.ErrFetch) && certificate:
 		return tlsrpt.STSWebPKIInvalid
-	case errors.Is(err, mtasts.ErrFetch):
+	case errors.Is(err, stscache.ErrFetch):
 		return tlsrpt.STSPolicyFetchError
 	}
 	return ""

@@ -19,7 +19,8 @@ import (
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
-	"github.com/waxwing-mail/waxwing/modules/internal/mtasts"
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
+	stscache "github.com/waxwing-mail/waxwing/modules/internal/mtasts"
 	"github.com/waxwing-mail/waxwing/modules/internal/valuestest"
 )
 
@@ -301,8 +302,8 @@ func TestReportedWords(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	for err, want := range map[error]string{
-		nil: "", mtasts.ErrNoRecord: "", mtasts.ErrRecord: "", mtasts.ErrPolicy: "sts-policy-invalid", mtasts.ErrFetch: "sts-policy-fetch-error",
-		fmt.Errorf("%w: %w", mtasts.ErrFetch, &tls.CertificateVerificationError{Err: errUnsigned}): "sts-webpki-invalid",
+		nil: "", mtasts.ErrNoRecord: "", mtasts.ErrRecord: "", mtasts.ErrPolicy: "sts-policy-invalid", stscache.ErrFetch: "sts-policy-fetch-error",
+		fmt.Errorf("%w: %w", stscache.ErrFetch, &tls.CertificateVerificationError{Err: errUnsigned}): "sts-webpki-invalid",
 	} {
 		if got := stsFailure(err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)
