@@ -39,7 +39,7 @@ Exit status: 0 done, 1 failed, 2 the command line is wrong, 3 the configuration 
 		root.AddCommand(commands...)
 	}
 	add(groupServer, p.runCommand(), p.reloadCommand(), p.stopCommand(), p.healthCommand(), p.statusCommand(), p.tlsCommand(), p.bansCommand(), p.doctorCommand(), p.eventsCommand(), p.storageCommand())
-	add(groupMail, p.sendCommand(), p.queueCommand(), p.captureCommand())
+	add(groupMail, p.sendCommand(), p.selftestCommand(), p.queueCommand(), p.captureCommand())
 	add(groupConfig, p.validateCommand(), p.explainCommand(), p.fmtCommand(), p.modulesCommand(), p.docsCommand(), p.dkimCommand(), p.dnsCommand(), p.hashPasswordCommand())
 	root.AddCommand(demoCommand(), p.versionCommand())
 	return root

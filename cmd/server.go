@@ -12,6 +12,7 @@ import (
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/admin"
+	"github.com/waxwing-mail/waxwing/appliance/alignment"
 	"github.com/waxwing-mail/waxwing/appliance/config"
 	"github.com/waxwing-mail/waxwing/appliance/doctor"
 	"github.com/waxwing-mail/waxwing/appliance/logins"
@@ -63,7 +64,7 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	s := &server{opts: o, events: new(admin.Events), version: runningVersion(), asked: make(chan struct{})}
 	s.log = newLogger(o.Log, file.Graph.Settings.Log)
 	s.appliance = appliance.New(file.Graph, appliance.Options{
-		Log: s.log.Logger, NewEngine: queue.New, NewResolver: resolver.New,
+		Log: s.log.Logger, NewEngine: queue.New, NewResolver: resolver.New, NewAligner: alignment.New,
 		NewLogins: logins.New,
 		Memory:    knowMemory(os.DirFS("/"), s.log.Logger),
 		Events:    append([]appliance.EventSink{s.events}, o.Events...),

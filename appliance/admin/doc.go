@@ -45,6 +45,7 @@
 //	GET  /v1/doctor            doctor.Report: the check-up; name… narrows it, offline asks nobody outside
 //	GET  /v1/storage           appliance.StorageReport: what is in the data directory, and what is wrong with it
 //	GET  /v1/storage/backup    an archive of package backup; on the unix socket alone
+//	POST /v1/selftest          a message; from, to…, user, bulk and pipeline in the query → selftest.Report; nobody gets it
 //	POST /v1/send              a message (RFC 5322); from, to…, pipeline and wait in the query → Sent
 //	GET  /v1/events            JSON lines of Event as mail is handled; id selects one message
 //	GET  /v1/captured          CapturedPage

@@ -42,6 +42,7 @@ func (s *Server) api() []route {
 		{pattern: "/v1/doctor", method: http.MethodGet, handle: s.working(s.checkup)},
 		{pattern: "/v1/storage", method: http.MethodGet, handle: s.working(s.verifyStorage)},
 		{pattern: "/v1/storage/backup", method: http.MethodGet, handle: s.working(s.backupStorage)},
+		{pattern: "/v1/selftest", method: http.MethodPost, accepts: typeMessage, handle: s.working(s.selftest)},
 		{pattern: "/v1/send", method: http.MethodPost, accepts: typeMessage, handle: s.send},
 		{pattern: "/v1/events", method: http.MethodGet, handle: s.events},
 		{pattern: "/v1/captured", method: http.MethodGet, handle: s.working(s.captured)},
