@@ -1,12 +1,14 @@
 package dnsbl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // A verdict is why an answer says nothing about the subject, and what to do;
@@ -37,7 +39,7 @@ func (l *List) read(answer []netip.Addr) (all []Code, v verdict) {
 		if v = l.refused(ip); v != (verdict{}) {
 			return nil, v
 		}
-		all = append(all, Code{Addr: ip.String(), Meaning: l.Codes[ip.String()]})
+		all = append(all, Code{Addr: ip.String(), Meaning: l.Codes[ip.String()].Text})
 	}
 	return all, v
 }
@@ -104,4 +106,20 @@ func (l *List) listsAll(entry string) verdict {
 func (l *List) listsNothing(entry string) verdict {
 	return verdict{fmt.Sprintf("it does not list %s, which every list has that works: it is closed, or silent to this DNS server, or the DNS server drops answers in 127.0.0.0/8", entry),
 		fmt.Sprintf("if it is closed, take %s out of deliverability.blocklists; otherwise %s, and without protection against rebinding for the list", l, l.terms(ownResolver))}
+}
+
+// fix is what to do about a listing, each thing once.
+func (l *List) fix(listing []Code) string {
+	var all []string
+	spam := "find out what has sent spam and end it, then ask " + l.String() + " to remove the entry"
+	if l.Removal != "" {
+		spam = "find out what has sent spam and end it; " + l.Removal
+	}
+	for _, c := range listing {
+		fix := cmp.Or(l.Codes[c.Addr].Fix, spam)
+		if !slices.Contains(all, fix) {
+			all = append(all, fix)
+		}
+	}
+	return strings.Join(all, "; ")
 }

@@ -206,7 +206,7 @@ func (q *question) explain(ctx context.Context, l *Listing) {
 	if l.Delist == "" {
 		l.Delist = link(l.Reason)
 	}
-	l.Fix = "find out what has sent spam and end it, then ask " + l.List + " to remove the entry"
+	l.Fix = q.list.fix(l.Codes)
 	if l.Delist != "" {
 		l.Fix += ": " + l.Delist
 	}

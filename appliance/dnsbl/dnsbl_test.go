@@ -79,7 +79,7 @@ const (
 
 func testList() List {
 	return List{Zone: "bl.test", IPv4: true, IPv6: true, Domains: true,
-		Codes: map[string]string{"127.0.0.4": "exploited"}, Refusals: map[string]string{"127.0.1.255": "it wants a domain"}}
+		Codes: map[string]Meaning{"127.0.0.4": {Text: "exploited"}, "127.0.0.10": {Fix: "ask your provider"}}, Refusals: map[string]string{"127.0.1.255": "it wants a domain"}}
 }
 
 func TestCheck(t *testing.T) {
@@ -95,7 +95,8 @@ func TestCheck(t *testing.T) {
 		"listed":        {fourName + "bl.test A 127.0.0.4", four, "bl.test lists 203.0.113.5: 127.0.0.4 (exploited) ⇒ find out what has sent spam and end it, then ask bl.test to remove the entry"},
 		"unknown code":  {fourName + "bl.test A 127.9.9.9", four, "bl.test lists 203.0.113.5: 127.9.9.9 ⇒ find out"},
 		"IPv6 listed":   {sixName + "bl.test A 127.0.0.2", six, "bl.test lists 2001:db8:1:2:3:4:567:89ab: 127.0.0.2 ⇒ find out"},
-		"several codes": {fourName + "bl.test A 127.0.0.10\n" + fourName + "bl.test A 127.0.0.4\n" + fourName + "bl.test A 127.0.0.4", four, "bl.test lists 203.0.113.5: 127.0.0.4 (exploited), 127.0.0.10 ⇒ find out"},
+		"several codes": {fourName + "bl.test A 127.0.0.10\n" + fourName + "bl.test A 127.0.0.4\n" + fourName + "bl.test A 127.0.0.4", four, "bl.test lists 203.0.113.5: 127.0.0.4 (exploited), 127.0.0.10 ⇒ find out what has sent spam and end it, then ask bl.test to remove the entry; ask your provider"},
+		"another fix":   {fourName + "bl.test A 127.0.0.10", four, "bl.test lists 203.0.113.5: 127.0.0.10 ⇒ ask your provider"},
 		"reasons": {fourName + "bl.test A 127.0.0.2\n" + fourName + "bl.test TXT see https://bl.test/?203.0.113.5.\n" + fourName + "bl.test TXT \x1b[2Jbad  boy\xff", four,
 			`bl.test lists 203.0.113.5: 127.0.0.2; it says "[2Jbad boy? see https://bl.test/?203.0.113.5." ⇒ find out what has sent spam and end it, then ask bl.test to remove the entry: https://bl.test/?203.0.113.5`},
 		"reason fails": {fourName + "bl.test A 127.0.0.2\n" + fourName + "bl.test TXT -", four, "bl.test lists 203.0.113.5: 127.0.0.2 ⇒ find out"},
@@ -221,7 +222,7 @@ func TestNamed(t *testing.T) {
 		t.Error(all)
 	}
 	all := Named([]string{"ZEN.spamhaus.org", "bl.example.org"})
-	if len(all) != 2 || all[0].Codes["127.0.0.10"] == "" || !cmp.Equal(all[1], List{Zone: "bl.example.org", IPv4: true, IPv6: true}) {
+	if len(all) != 2 || all[0].Codes["127.0.0.10"].Fix == "" || !cmp.Equal(all[1], List{Zone: "bl.example.org", IPv4: true, IPv6: true}) {
 		t.Errorf("%+v", all)
 	}
 	for _, l := range known() {
@@ -242,4 +243,6 @@ func TestPage(t *testing.T) {
 	if len(all) != 1 || all[0].Delist != want || !strings.HasSuffix(all[0].Fix, want) {
 		t.Errorf("%+v", all)
 	}
+	all = Check(t.Context(), dnsOf(fourName+"bl.spamcop.net A 127.0.0.2"), Named([]string{"bl.spamcop.net"}), four)
+	compare(t, &all[0], "bl.spamcop.net lists 203.0.113.5: 127.0.0.2 (spam has come from it recently) ⇒ find out what has sent spam and end it; it removes the entry a day after the last report: https://www.spamcop.net/w3m?action=checkblock&ip=203.0.113.5")
 }

@@ -16,11 +16,18 @@ type List struct {
 	// for it, which means nothing.
 	IPv4, IPv6, Domains bool
 
-	Codes    map[string]string // what its answers mean: "127.0.0.4"
-	Refusals map[string]string // answers of its own that are no listings, and why it gives them
-	Page     string            // where to look up a subject and have it removed; {} stands for the subject
-	Terms    string            // where it says whom it answers
-	Keyed    bool              // Zone comes after the key of an account
+	Codes    map[string]Meaning // what its answers mean: "127.0.0.4"
+	Refusals map[string]string  // answers of its own that are no listings, and why it gives them
+	Page     string             // where to look up a subject and have it removed; {} stands for the subject
+	Removal  string             // when it removes an entry by itself; "" if it wants to be asked
+	Terms    string             // where it says whom it answers
+	Keyed    bool               // Zone comes after the key of an account
+}
+
+// A Meaning is what a list means by one of its answers.
+type Meaning struct {
+	Text string
+	Fix  string // what to do about it; "" is to end the spam and have the entry removed
 }
 
 // String is the name for people.
@@ -69,10 +76,10 @@ const spamhausTerms = "https://www.spamhaus.org/faqs/dnsbl-usage/"
 func known() []List {
 	return []List{
 		{Zone: "zen.spamhaus.org", IPv4: true, IPv6: true, Codes: zen(), Page: "https://check.spamhaus.org/results/?query={}", Terms: spamhausTerms},
-		{Zone: "bl.spamcop.net", IPv4: true, Codes: oneCode(), Page: "https://www.spamcop.net/w3m?action=checkblock&ip={}"},
+		{Zone: "bl.spamcop.net", IPv4: true, Codes: oneCode(), Page: "https://www.spamcop.net/w3m?action=checkblock&ip={}", Removal: "it removes the entry a day after the last report"},
 		{Zone: "b.barracudacentral.org", IPv4: true, Codes: oneCode(), Page: "https://www.barracudacentral.org/rbl/removal-request/{}", Terms: "https://www.barracudacentral.org/rbl"},
 		{Zone: "psbl.surriel.com", IPv4: true, Codes: oneCode(), Page: "https://psbl.org/listing?ip={}"},
-		{Zone: "dnsbl-1.uceprotect.net", IPv4: true, Codes: oneCode(), Page: "https://www.uceprotect.net/en/rblcheck.php?ipr={}"},
+		{Zone: "dnsbl-1.uceprotect.net", IPv4: true, Codes: oneCode(), Page: "https://www.uceprotect.net/en/rblcheck.php?ipr={}", Removal: "it removes the entry a week after the last spam"},
 		{Zone: "dbl.spamhaus.org", Domains: true, Codes: dbl(), Refusals: dblRefusals(), Page: "https://check.spamhaus.org/results/?query={}", Terms: spamhausTerms},
 
 		{Zone: "zen.dq.spamhaus.net", Keyed: true, IPv4: true, IPv6: true, Codes: zen(), Page: "https://check.spamhaus.org/results/?query={}"},
@@ -82,33 +89,34 @@ func known() []List {
 }
 
 // zen are the answers of Spamhaus' list of addresses.
-func zen() map[string]string {
-	const exploited = "XBL: a machine behind it is infected or its software abused"
-	return map[string]string{
-		"127.0.0.2":  "SBL: a source of spam",
-		"127.0.0.3":  "CSS: it sends in small amounts what looks like spam, or is set up badly",
+func zen() map[string]Meaning {
+	exploited := Meaning{Text: "XBL: a machine behind it is infected or its software abused"}
+	const direct = "the PBL has addresses that no mail is expected from: if this one may send mail, have it removed there, or by its provider; otherwise send by way of a smarthost"
+	return map[string]Meaning{
+		"127.0.0.2":  {Text: "SBL: a source of spam"},
+		"127.0.0.3":  {Text: "CSS: it sends in small amounts what looks like spam, or is set up badly"},
 		"127.0.0.4":  exploited,
 		"127.0.0.5":  exploited,
 		"127.0.0.6":  exploited,
 		"127.0.0.7":  exploited,
-		"127.0.0.9":  "DROP: the whole network belongs to criminals",
-		"127.0.0.10": "PBL: its provider says that no mail comes from it directly",
-		"127.0.0.11": "PBL: it looks like one from which no mail comes directly",
+		"127.0.0.9":  {Text: "DROP: the whole network belongs to criminals", Fix: "ask the provider of the address what it does about that, or leave it"},
+		"127.0.0.10": {Text: "PBL: its provider says that no mail comes from it directly", Fix: direct},
+		"127.0.0.11": {Text: "PBL: it looks like one from which no mail comes directly", Fix: direct},
 	}
 }
 
 // dbl are the answers of Spamhaus' list of domains.
-func dbl() map[string]string {
-	return map[string]string{
-		"127.0.1.2":   "a domain of spammers",
-		"127.0.1.4":   "a domain of phishing",
-		"127.0.1.5":   "a domain of malware",
-		"127.0.1.6":   "a domain that controls a botnet",
-		"127.0.1.102": "a good domain that spammers abuse",
-		"127.0.1.103": "a redirector that spammers abuse",
-		"127.0.1.104": "a good domain abused for phishing",
-		"127.0.1.105": "a good domain abused for malware",
-		"127.0.1.106": "a good domain abused to control a botnet",
+func dbl() map[string]Meaning {
+	return map[string]Meaning{
+		"127.0.1.2":   {Text: "a domain of spammers"},
+		"127.0.1.4":   {Text: "a domain of phishing"},
+		"127.0.1.5":   {Text: "a domain of malware"},
+		"127.0.1.6":   {Text: "a domain that controls a botnet"},
+		"127.0.1.102": {Text: "a good domain that spammers abuse"},
+		"127.0.1.103": {Text: "a redirector that spammers abuse"},
+		"127.0.1.104": {Text: "a good domain abused for phishing"},
+		"127.0.1.105": {Text: "a good domain abused for malware"},
+		"127.0.1.106": {Text: "a good domain abused to control a botnet"},
 	}
 }
 
@@ -117,6 +125,6 @@ func dblRefusals() map[string]string {
 }
 
 // oneCode is the answer of lists that have one.
-func oneCode() map[string]string {
-	return map[string]string{"127.0.0.2": "spam has come from it recently"}
+func oneCode() map[string]Meaning {
+	return map[string]Meaning{"127.0.0.2": {Text: "spam has come from it recently"}}
 }
