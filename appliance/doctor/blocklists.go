@@ -1,8 +1,88 @@
 package doctor
 
-import "github.com/waxwing-mail/waxwing/appliance"
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/dnsbl"
+)
 
 // reputation is about what others say of the addresses.
 func (s *Subject) reputation() Group {
-	return Group{Name: "reputation", Examinations: []appliance.Examination{}}
+	return Group{Name: "reputation", Examinations: []appliance.Examination{{Name: "blocklists", Run: s.blocklists}}}
+}
+
+// blocklists looks for the addresses that mail leaves from.
+func (s *Subject) blocklists(ctx context.Context) []appliance.Finding {
+	const name = "blocklists"
+	sources := s.Sources(ctx)
+	lists := dnsbl.Named(s.Settings.Deliverability.Blocklists)
+	switch why := s.outside(); {
+	case why != "":
+		return []appliance.Finding{skipped(name, "%s", why)}
+	case s.onlyThroughOthers():
+		return []appliance.Finding{skipped(name, "all mail goes to a smarthost: receivers look for its address")}
+	case len(sources) == 0:
+		return []appliance.Finding{skipped(name, "the public address of this machine is not known")}
+	case len(lists) == 0:
+		return []appliance.Finding{skipped(name, "deliverability.blocklists names none")}
+	}
+	found := make([][]appliance.Finding, len(sources))
+	var all sync.WaitGroup
+	for i, src := range sources {
+		all.Go(func() {
+			ip := src.Addr.String()
+			found[i] = listings(ip, dnsbl.Check(ctx, s.Resolver, lists, src.Addr))
+		})
+	}
+	all.Wait()
+	return slices.Concat(found...)
+}
+
+// domainLists looks for a domain that mail is sent from.
+func (s *Subject) domainLists(ctx context.Context, domain string) []appliance.Finding {
+	lists := dnsbl.Named(s.Settings.Deliverability.Blocklists)
+	return listings(domain, dnsbl.CheckDomain(ctx, s.Resolver, lists, domain))
+}
+
+// listings are the findings about what lists say of an address or a domain: one
+// for all that do not list it, with a part for each, and one for each of the
+// others. For the watch each list is a record of its own, so that one that does
+// not answer takes nothing from what the others say.
+func listings(subject string, all []dnsbl.Listing) (found []appliance.Finding) {
+	clean := ok("blocklists", "")
+	var names []string
+	for _, l := range all {
+		f := listing(fmt.Sprintf("%s on %s", subject, l.List), &l)
+		f.Domain, f.Record = subject, "blocklist:"+l.List
+		if f.Status == appliance.FoundOK {
+			names, clean.Parts = append(names, l.List), append(clean.Parts, f)
+			continue
+		}
+		found = append(found, f)
+	}
+	if names == nil {
+		return found
+	}
+	clean.Text = fmt.Sprintf("%s is not listed by %s", subject, strings.Join(names, ", "))
+	return append([]appliance.Finding{clean}, found...)
+}
+
+// listing is what one list says. An answer that is none is no listing.
+func listing(name string, l *dnsbl.Listing) appliance.Finding {
+	if l.Problem != "" {
+		return skipped(name, "%s: %s", l.Text(), l.Fix)
+	}
+	if !l.Listed {
+		return ok(name, "%s", l.Text())
+	}
+	fix := l.Fix
+	if l.Delist != "" && !strings.Contains(fix, l.Delist) {
+		fix += ": " + l.Delist
+	}
+	return fail(name, l.Text(), fix)
 }

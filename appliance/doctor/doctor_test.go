@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -130,10 +131,39 @@ var findingTests = []findingTest{
 	{name: "spf-several", words: "spf", zone: "example.com. TXT \"v=spf1 ip4:203.0.113.5 -all\"\nexample.com. TXT \"v=spf1 mx -all\""},
 	{name: "spf-servers-disagree", words: "spf", ns2: `example.com. TXT "v=spf1 -all"`},
 	{name: "spf-no-dns", words: "spf", zone: `example.com. TXT "SERVFAIL"`},
+	{name: "spf-fail", words: "spf", zone: `example.com. TXT "v=spf1 ip4:198.51.100.0/24 -all"`},
+	{name: "spf-softfail", words: "spf", zone: `example.com. TXT "v=spf1 ip4:198.51.100.0/24 ~all"`},
+	{name: "spf-neutral", words: "spf", zone: `example.com. TXT "v=spf1 ip4:198.51.100.0/24 ?all"`},
+	{name: "spf-permerror", words: "spf", zone: `example.com. TXT "v=spf1 ipv4:203.0.113.5 -all"`},
+	{name: "spf-include", words: "spf", zone: "example.com. TXT \"v=spf1 include:_spf.example.net mx -all\"\n_spf.example.net. TXT \"v=spf1 ip4:203.0.113.0/24 -all\""},
+	{name: "spf-include-no-dns", words: "spf", zone: "example.com. TXT \"v=spf1 include:_spf.example.net -all\"\n_spf.example.net. TXT SERVFAIL"},
+	{name: "spf-too-many-lookups", words: "spf", zone: manyLookups()},
 	{name: "spf-of-host", words: "records", zone: "mail.example.com. A 203.0.113.5"},
 	{name: "dmarc-none", words: "dmarc", zone: "_dmarc.example.com. A 192.0.2.1"},
 	{name: "dmarc-several", words: "dmarc", zone: "_dmarc.example.com. TXT \"v=DMARC1; p=none\"\n_dmarc.example.com. TXT \"v=DMARC1; p=reject\""},
+	{name: "dmarc-malformed", words: "dmarc", zone: `_dmarc.example.com. TXT "v=DMARC1; p=perhaps"`},
+	{name: "dmarc-ignored-part", words: "dmarc", zone: `_dmarc.example.com. TXT "v=DMARC1; p=quarantine; adkim=x"`},
+	{name: "dmarc-reports-elsewhere", words: "dmarc", zone: `_dmarc.example.com. TXT "v=DMARC1; p=none; rua=mailto:reports@example.net"`},
+	{name: "dmarc-of-the-domain-above", words: "dmarc", zone: "_dmarc.example.com. TXT \"v=DMARC1; p=reject; sp=quarantine\"\nnews.example.com. MX 10 mx.example.com.", change: func(w *world) {
+		w.Domains = []string{"news.example.com"}
+	}},
+	{name: "dmarc-not-aligned", words: "dmarc", change: func(w *world) { w.Records[0].Name = "sel._domainkey.example.net" }},
+	{name: "bimi", words: "bimi", zone: `default._bimi.example.com. TXT "v=BIMI1; l=https://example.com/logo.svg"`},
+	{name: "bimi-malformed", words: "bimi", zone: `default._bimi.example.com. TXT "v=BIMI1; l=http://example.com/logo.svg"`},
+	{name: "bimi-without-policy", words: "bimi", zone: "default._bimi.example.com. TXT \"v=BIMI1; l=https://example.com/logo.svg\"\n_dmarc.example.com. TXT \"v=DMARC1; p=none\""},
 	{name: "dmarc-no-dns", words: "dmarc", zone: `_dmarc.example.com. TXT "SERVFAIL"`},
+
+	{name: "blocklists-none", words: "reputation", change: func(w *world) { w.Settings.Deliverability.Blocklists = []string{} }},
+	{name: "blocklists-well", words: "blocklists", zone: listTests, change: lists},
+	{name: "blocklists-listed", words: "reputation", zone: listTests + "5.113.0.203.zen.spamhaus.org. A 127.0.0.4\n" +
+		"5.113.0.203.zen.spamhaus.org. TXT \"https://www.spamhaus.org/query/ip/203.0.113.5\"\n", change: lists},
+	{name: "blocklists-refuse", words: "reputation", zone: listTests + "5.113.0.203.zen.spamhaus.org. A 127.255.255.254\n", change: lists},
+	{name: "blocklists-no-dns", words: "reputation", zone: "5.113.0.203.zen.spamhaus.org. TXT \"SERVFAIL\"\n5.113.0.203.bl.spamcop.net. TXT \"SERVFAIL\"\n", change: lists},
+	{name: "blocklists-ipv6", words: "reputation", zone: listTests + "5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.zen.spamhaus.org. A 127.0.0.3\n", change: func(w *world) {
+		lists(w)
+		w.Settings.Deliverability.Addresses = []netip.Addr{netip.MustParseAddr("2001:db8::5")}
+	}},
+	{name: "blocklists-domain", words: "example.com blocklists", zone: listTests + "example.com.dbl.spamhaus.org. A 127.0.1.2\n", change: lists},
 
 	{name: "certificates", words: "certificates", change: func(w *world) {
 		served := func(block, typ string, c appliance.CertificateInfo) {
@@ -153,6 +183,30 @@ var findingTests = []findingTest{
 			Names: []string{"smtp.example.com"}, State: appliance.CertificateValid, Issuer: "R10",
 			NotBefore: testTime.Add(-24 * time.Hour), NotAfter: testTime.Add(89 * 24 * time.Hour)}}}
 	}},
+}
+
+// listTests are the entries that lists have to be tried with.
+const listTests = `
+2.0.0.127.zen.spamhaus.org. A 127.0.0.2
+2.0.0.127.bl.spamcop.net. A 127.0.0.2
+test.dbl.spamhaus.org. A 127.0.1.2
+dbltest.com.dbl.spamhaus.org. A 127.0.1.2
+`
+
+// lists lets three lists be asked.
+func lists(w *world) {
+	w.Settings.Deliverability.Blocklists = []string{"zen.spamhaus.org", "bl.spamcop.net", "dbl.spamhaus.org"}
+}
+
+// manyLookups is a record that passes at once, and has more behind that than
+// receivers look up.
+func manyLookups() string {
+	record, hosts := "v=spf1 ip4:203.0.113.5", ""
+	for i := range 12 {
+		record += fmt.Sprintf(" a:h%d.example.com", i)
+		hosts += fmt.Sprintf("h%d.example.com. A 198.51.100.%d\n", i, 100+i)
+	}
+	return fmt.Sprintf("example.com. TXT \"%s -all\"\n%s", record, hosts)
 }
 
 // throughSmarthost lets all mail go to a smarthost that talks as a script says.
@@ -206,7 +260,9 @@ func TestFindings(t *testing.T) {
 func changed(zone, lines string) string {
 	replaced := make(map[string]bool)
 	for line := range strings.Lines(lines) {
-		replaced[strings.Fields(line)[0]] = true
+		if f := strings.Fields(line); len(f) > 0 {
+			replaced[f[0]] = true
+		}
 	}
 	var kept []string
 	for line := range strings.Lines(zone) {

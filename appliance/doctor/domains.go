@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
-	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 // domains is a group for each domain that mail is sent from.
@@ -26,20 +25,12 @@ func (s *Subject) domains() (all []Group) {
 		add("SPF", s.spf)
 		add("DKIM", func(ctx context.Context, d string) []appliance.Finding { return about(d, "dkim", s.dkim(ctx, d)) })
 		add("DMARC", s.dmarc)
+		add("BIMI", s.bimi)
 		add("other records", func(ctx context.Context, d string) []appliance.Finding { return s.wanted(ctx, d, otherKinds) })
+		add("blocklists", s.domainLists)
 		all = append(all, g)
 	}
 	return all
-}
-
-// spf looks at who may send for a domain.
-func (s *Subject) spf(ctx context.Context, domain string) []appliance.Finding {
-	return s.wanted(ctx, domain, func(k records.Kind) bool { return k == records.KindSPF })
-}
-
-// dmarc looks at what receivers are to do with mail that is not ours.
-func (s *Subject) dmarc(ctx context.Context, domain string) []appliance.Finding {
-	return s.wanted(ctx, domain, func(k records.Kind) bool { return k == records.KindDMARC })
 }
 
 // mx looks at where answers and bounces go. RFC 5321, section 5.1: an MX must
@@ -88,7 +79,7 @@ func (s *Subject) mx(ctx context.Context, domain string) []appliance.Finding {
 func (s *Subject) withoutMX(ctx context.Context, domain string) appliance.Finding {
 	const name = "MX"
 	fix := fmt.Sprintf("publish an MX record for %s that leads to the server with its mailboxes, such as %s. MX 10 mx.%s.", domain, domain, domain)
-	all, err := s.addresses(ctx, domain)
+	all, err := s.published(ctx, domain)
 	switch {
 	case isNotFound(err):
 		return fail(name, fmt.Sprintf("%s has no MX and no address: answers and bounces cannot come back, and many receivers refuse mail from such a domain", domain), fix)
@@ -109,7 +100,7 @@ func (s *Subject) mxHost(ctx context.Context, domain, host string) (f appliance.
 		return fail(name, fmt.Sprintf("the MX of %s is %s, which is an alias (CNAME) of %s: RFC 2181, section 10.3 forbids it, and some servers do not deliver there", domain, host, target),
 			fmt.Sprintf("publish %s. MX 10 %s. in its place", domain, target)), false
 	}
-	all, err := s.addresses(ctx, host)
+	all, err := s.published(ctx, host)
 	switch {
 	case isNotFound(err):
 		return fail(name, fmt.Sprintf("the MX of %s is %s, which has no A and no AAAA record: mail does not arrive there", domain, host),

@@ -43,7 +43,7 @@ func (s *Subject) hostName(ctx context.Context, name string) appliance.Finding {
 	if why := s.outside(); why != "" {
 		return skipped(name, "%s", why)
 	}
-	all, err := s.addresses(ctx, host)
+	all, err := s.published(ctx, host)
 	switch {
 	case isNotFound(err):
 		return fail(name, fmt.Sprintf("%s, which this server calls itself, has no A and no AAAA record", host), "publish "+s.hostRecords(ctx))
@@ -131,7 +131,7 @@ func (s *Subject) reverseOf(ctx context.Context, name string, src Source) applia
 	var confirmed []string
 	for _, n := range found {
 		n = strings.ToLower(strings.TrimSuffix(n, "."))
-		back, err := s.addresses(ctx, n)
+		back, err := s.published(ctx, n)
 		if err != nil && !isNotFound(err) {
 			return unknown(name, err)
 		}

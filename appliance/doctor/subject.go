@@ -33,11 +33,10 @@ type Subject struct {
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	Roots       *x509.CertPool // of echo servers; nil is those of the system
 	Now         func() time.Time
-	Local       func() ([]netip.Addr, error)             // the addresses of this machine
-	Free        func(directory string) (uint64, error)   // octets of disk space
-	Descriptors func() (limit uint64, err error)         // how many files this process may open
-	Receivers   []string                                 // domains whose port 25 is tried
-	Lists       func(settings []string) (lists []string) // the blocklists to ask; nil is those of the settings
+	Local       func() ([]netip.Addr, error)           // the addresses of this machine
+	Free        func(directory string) (uint64, error) // octets of disk space
+	Descriptors func() (limit uint64, err error)       // how many files this process may open
+	Receivers   []string                               // domains whose port 25 is tried
 
 	once    sync.Once
 	outward outward
@@ -115,6 +114,42 @@ func (s *Subject) addresses(ctx context.Context, host string) ([]netip.Addr, err
 		all[i] = all[i].Unmap()
 	}
 	return all, err
+}
+
+// published is what the world finds as the addresses of a host: what its name
+// servers say, since the resolver looks into /etc/hosts first, where many
+// machines and containers have their own name. Where these cannot be asked, it
+// is what the resolver says.
+func (s *Subject) published(ctx context.Context, host string) ([]netip.Addr, error) {
+	authority, can := s.Resolver.(appliance.Authority)
+	if !can {
+		return s.addresses(ctx, host)
+	}
+	asking, cancel := lookupContext(ctx)
+	defer cancel()
+	var all []netip.Addr
+	answered := 0
+	for _, typ := range []appliance.QueryType{appliance.QueryA, appliance.QueryAAAA} {
+		answer, err := authority.AskAuthority(asking, typ, host)
+		if err != nil {
+			return s.addresses(ctx, host)
+		}
+		i := slices.IndexFunc(answer.Servers, func(a appliance.ServerAnswer) bool { return a.Err == nil || isNotFound(a.Err) })
+		if i < 0 {
+			continue
+		}
+		answered++
+		for _, ip := range answer.Servers[i].Answer.Addrs {
+			all = append(all, ip.Unmap())
+		}
+	}
+	switch {
+	case answered < 2 && all == nil:
+		return s.addresses(ctx, host)
+	case all == nil:
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return all, nil
 }
 
 // dialHost connects to a host by the addresses of the resolver, one after the

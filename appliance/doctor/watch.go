@@ -213,22 +213,28 @@ func (k key) is(f appliance.Finding) bool { return k == key{f.Domain, f.Record} 
 // worstOfEach is the worst finding of each record, in their order. One that is
 // well as far as is known, but not known in full, is skipped.
 func worstOfEach(groups []appliance.Finding) (all []appliance.Finding) {
-	for _, g := range groups {
-		for _, f := range g.Parts {
-			if f.Domain == "" {
-				continue // it is about no record
-			}
-			i := slices.IndexFunc(all, key{f.Domain, f.Record}.is)
-			switch {
-			case i < 0:
-				all = append(all, f)
-			case f.Status == appliance.FoundSkipped && all[i].Status == appliance.FoundOK,
-				f.Status != appliance.FoundOK && worst(f.Status, all[i].Status):
-				all[i] = f
-			}
+	for _, f := range leaves(groups) {
+		i := slices.IndexFunc(all, key{f.Domain, f.Record}.is)
+		switch {
+		case i < 0:
+			all = append(all, f)
+		case f.Status == appliance.FoundSkipped && all[i].Status == appliance.FoundOK,
+			f.Status != appliance.FoundOK && worst(f.Status, all[i].Status):
+			all[i] = f
 		}
 	}
 	return all
+}
+
+// leaves are the findings about records, without parts.
+func leaves(all []appliance.Finding) (found []appliance.Finding) {
+	for _, f := range all {
+		if len(f.Parts) == 0 && f.Record != "" {
+			found = append(found, f)
+		}
+		found = append(found, leaves(f.Parts)...)
+	}
+	return found
 }
 
 // log writes a change.

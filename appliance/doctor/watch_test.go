@@ -26,6 +26,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/dnsbl"
 	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
@@ -229,6 +230,7 @@ func (x *watched) gauge(domain, record string) float64 {
 
 const (
 	afterFirst = 2*firstLook + time.Second
+	nullMX     = "example.com. MX 0 .\nexample.com. TXT \"v=spf1 ip4:203.0.113.5 -all\""
 	aWhile     = time.Hour + 10*time.Minute // longer than the interval with its jitter
 )
 
@@ -243,7 +245,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("%d gauges", n)
 		}
 
-		x.dns.load(t, changed(wellZone, "example.com. MX 0 ."))
+		x.dns.load(t, changed(wellZone, nullMX))
 		time.Sleep(aWhile)
 		const broken = "WARN the DNS is not what mail from here needs: MX"
 		x.expect("the MX is gone", broken, "POST application/json mail.example.com fail; MX ok→fail")
@@ -275,7 +277,7 @@ func TestWatch(t *testing.T) {
 // TestWatchOfTheFirstLook: what is wrong from the beginning is said, too.
 func TestWatchOfTheFirstLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := watchIt(t, "example.com. MX 10 old.example.com.")
+		x := watchIt(t, "example.com. MX 10 old.example.com.\nexample.com. TXT \"v=spf1 ip4:203.0.113.5 -all\"")
 		time.Sleep(afterFirst)
 		x.expect("one look is none")
 		time.Sleep(confirmTime)
@@ -325,11 +327,40 @@ func TestWatchIsCalm(t *testing.T) {
 	})
 }
 
+// TestListsAreWatchedOneByOne: that one list does not answer takes nothing from
+// what the others say.
+func TestListsAreWatchedOneByOne(t *testing.T) {
+	st := make(state)
+	look := func(all ...dnsbl.Listing) (told []string) {
+		for range 2 {
+			changes, _ := st.take([]appliance.Finding{{Parts: listings("203.0.113.5", all)}}, testTime)
+			for _, c := range changes {
+				told = append(told, fmt.Sprintf("%s %s→%s", c.Record, c.Was, c.Status))
+			}
+		}
+		return told
+	}
+	clean, listed, silent := dnsbl.Listing{List: "a.test"}, dnsbl.Listing{List: "a.test", Listed: true}, dnsbl.Listing{List: "b.test", Problem: "it refuses", Fix: "ask otherwise"}
+	for i, step := range []struct {
+		all  []dnsbl.Listing
+		want []string
+	}{
+		{[]dnsbl.Listing{clean, silent}, nil},
+		{[]dnsbl.Listing{listed, silent}, []string{"blocklist:a.test ok→fail"}},
+		{[]dnsbl.Listing{{List: "a.test", Problem: "no answer"}, {List: "b.test"}}, nil},
+		{[]dnsbl.Listing{clean, {List: "b.test"}}, []string{"blocklist:a.test fail→ok"}},
+	} {
+		if diff := cmp.Diff(step.want, look(step.all...)); diff != "" {
+			t.Errorf("step %d: %s", i, diff)
+		}
+	}
+}
+
 // TestWebhookTries: three times, with pauses, and never elsewhere; the log does
 // not have its address.
 func TestWebhookTries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := watchIt(t, "example.com. MX 0 .")
+		x := watchIt(t, nullMX)
 		x.hook.answer([]string{"", "500", "302"}...)
 		time.Sleep(afterFirst + confirmTime + 2*time.Minute)
 		const told = "POST application/json mail.example.com fail; MX →fail"
@@ -383,7 +414,7 @@ func TestWatchFollowsTheConfiguration(t *testing.T) {
 // TestWatchStops: in the middle of a look, and while the webhook waits.
 func TestWatchStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := watchIt(t, "example.com. MX 0 .")
+		x := watchIt(t, nullMX)
 		x.hook.answer([]string{"", "", ""}...)
 		for len(x.said()) == 0 {
 			time.Sleep(time.Second)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,12 @@ func (r *authoritative) AskAuthority(_ context.Context, typ appliance.QueryType,
 			switch rr := rr.(type) {
 			case *dns.TXT:
 				s.Answer.Texts = append(s.Answer.Texts, strings.Join(rr.Txt, ""))
+			case *dns.A:
+				ip, _ := netip.AddrFromSlice(rr.A)
+				s.Answer.Addrs = append(s.Answer.Addrs, ip)
+			case *dns.AAAA:
+				ip, _ := netip.AddrFromSlice(rr.AAAA)
+				s.Answer.Addrs = append(s.Answer.Addrs, ip)
 			case *dns.TLSA:
 				data, _ := hex.DecodeString(rr.Certificate)
 				s.Answer.TLSA = append(s.Answer.TLSA, appliance.TLSA{Usage: rr.Usage, Selector: rr.Selector, MatchingType: rr.MatchingType, Data: data})
