@@ -21,6 +21,14 @@
 // "DOMAIN/SELECTOR.private". A key that is there is never replaced: one that
 // cannot be read stops the start.
 //
+// Keys of the store have a life: next, current, old, retired ([life]). A keeper
+// ([DKIM.keep]) moves them on, some minutes after there is reason to. A next
+// key is made when the current one is older than rotate, when the
+// configuration asks for another selector or algorithm, or by order; it signs
+// when every name server of the zone has shown its record for an hour. What
+// signs is in a [ring], which is exchanged as a whole, so that a message is
+// signed with what was current when it came.
+//
 // # What is signed
 //
 // The whole body, and the header fields of the attribute headers, each listed
@@ -35,9 +43,13 @@
 package dkim
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,6 +74,7 @@ func init() {
 				Algorithms: []string{RSA2048},
 				Headers:    slices.Clone(standardHeaders),
 				Expire:     14 * 24 * time.Hour,
+				Grace:      7 * 24 * time.Hour,
 			}
 		},
 	})
@@ -97,12 +110,35 @@ type DKIM struct {
 	// How long a signature is valid, "0s" for ever. It should be longer than
 	// mail may wait in queues. Default 14d.
 	Expire time.Duration `hcl:"expire,optional"`
+	// How old a key that the server has made may become: after so much time
+	// the next one is made, and signs when all name servers show its record.
+	// Without publish somebody has to publish it; until then the old one signs.
+	// "0s", the default, is never, unless by "waxwing dkim rotate"; else at
+	// least 7d, and "180d" is usual.
+	Rotate time.Duration `hcl:"rotate,optional"`
+	// How long the record of a key that was replaced stays in the DNS at least,
+	// for mail that is on its way. Default 7d, at least 1d.
+	Grace time.Duration `hcl:"grace,optional"`
+	// The dns block that publishes the records of the keys that the server
+	// makes, and deletes those of retired ones, such as dns.zone. Default: that
+	// is left to you.
+	Publish appliance.Ref[appliance.DNSProvider] `hcl:"publish,optional"`
 
-	log    *zap.Logger
-	values appliance.Values
-	plan   *plan
-	ring   *ring
-	signed *prometheus.CounterVec // by domain and result
+	log      *zap.Logger
+	values   appliance.Values
+	resolver appliance.Resolver
+	queued   func(ctx context.Context, before time.Time) (bool, error)
+	plan     *plan
+	signed   *prometheus.CounterVec // by domain and result
+	problems *prometheus.CounterVec // by domain
+
+	files *ring // the keys of files
+	ring  atomic.Pointer[ring]
+	stop  context.CancelFunc
+	kept  sync.WaitGroup
+
+	mu         sync.Mutex           // of who stores to ring
+	complaints map[string]complaint // by domain; guarded by mu
 }
 
 // KeyFile is a key block.
@@ -121,11 +157,18 @@ var (
 	_ appliance.Starter      = (*DKIM)(nil)
 	_ appliance.Validator    = (*DKIM)(nil)
 	_ appliance.DNSPublisher = (*DKIM)(nil)
+	_ appliance.KeyKeeper    = (*DKIM)(nil)
 )
 
 // leastExpire is a day: mail may wait longer than that for a receiver that is
 // down, and its signature is verified when it arrives.
 const leastExpire = 24 * time.Hour
+
+// The least of the times of a key.
+const (
+	leastRotate = 7 * 24 * time.Hour
+	leastGrace  = 24 * time.Hour
+)
 
 // Validate implements appliance.Validator.
 func (d *DKIM) Validate() error {
@@ -136,8 +179,42 @@ func (d *DKIM) Validate() error {
 	if err := d.validateHeaders(); err != nil {
 		return err
 	}
-	_, err := d.makePlan()
-	return err
+	p, err := d.makePlan()
+	if err != nil {
+		return err
+	}
+	return d.validateLife(p)
+}
+
+func (d *DKIM) validateLife(p *plan) error {
+	if d.Rotate != 0 && d.Rotate < leastRotate {
+		return &appliance.AttrError{Attr: "rotate", Msg: `must be at least "7d", or "0s" for never`}
+	}
+	if d.Grace < leastGrace {
+		return &appliance.AttrError{Attr: "grace", Msg: `must be at least "1d": the record of a key is needed when mail that it has signed arrives`}
+	}
+	const idle = "is for keys that the server makes, and all domains bring their own"
+	switch makes := p.makes(d.KeyDir); {
+	case d.Rotate > 0 && !makes:
+		return &appliance.AttrError{Attr: "rotate", Msg: idle}
+	case d.Publish.IsSet() && !makes:
+		return &appliance.AttrError{Attr: "publish", Msg: idle}
+	case d.Rotate > 0:
+		return d.validateSelectors(p)
+	}
+	return nil
+}
+
+// validateSelectors objects to selectors that have no room for a day.
+func (d *DKIM) validateSelectors(p *plan) error {
+	for _, domain := range p.domains {
+		for _, w := range p.keys[domain] {
+			if _, err := new(life).selector(w, false, time.Time{}); w.file == "" && err != nil {
+				return &appliance.AttrError{Attr: "selector", Msg: "has no room for the day that a next key has behind it", Err: err}
+			}
+		}
+	}
+	return nil
 }
 
 // never are fields that must not be signed: RFC 6376, section 5.4.1, and those
@@ -188,19 +265,32 @@ func isFieldName(s string) bool {
 // Provision implements appliance.Module: it reads the keys that stand in
 // files. Those of the store are read in Start.
 func (d *DKIM) Provision(ctx *appliance.Context) (err error) {
-	d.log, d.values = ctx.Log, ctx.Values
+	d.log, d.values, d.resolver, d.queued = ctx.Log, ctx.Values, ctx.Resolver, ctx.Queued
+	if d.queued == nil {
+		d.queued = func(context.Context, time.Time) (bool, error) { return false, errors.New("it is not known here") }
+	}
 	d.signed = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "waxwing_dkim_signatures_total",
 		Help: "Messages signed, or not signed because of an error, by domain.",
 	}, []string{"domain", "result"})
+	d.complaints = make(map[string]complaint)
+	d.problems = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "waxwing_dkim_key_failures_total",
+		Help: "Times that the keys of a domain could not be looked after, by domain.",
+	}, []string{"domain"})
 	if ctx.Metrics != nil {
-		if err := ctx.Metrics.Register(d.signed); err != nil {
-			return err
+		for _, c := range []prometheus.Collector{d.signed, d.problems, (*keyMetrics)(d)} {
+			if err := ctx.Metrics.Register(c); err != nil {
+				return err
+			}
 		}
 	}
 	if d.plan, err = d.makePlan(); err != nil {
 		return err
 	}
-	d.ring, err = d.loadFiles()
-	return err
+	if d.files, err = d.loadFiles(); err != nil {
+		return err
+	}
+	d.ring.Store(d.files)
+	return nil
 }

@@ -1,10 +1,12 @@
 package dkim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -74,11 +76,19 @@ func start(t testing.TB, d *DKIM, v appliance.Values) *observer.ObservedLogs {
 	logs, err := provision(d, v)
 	if err == nil {
 		err = d.Start(t.Context())
+		t.Cleanup(func() { check(t, d.Stop(context.Background())) })
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return logs
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -121,6 +131,13 @@ func TestValidate(t *testing.T) {
 		{"key selector", func(d *DKIM) { d.KeyFiles = []KeyFile{{Selector: "../x", File: "f"}} }, "key", "no selector"},
 		{"key domain", func(d *DKIM) { d.KeyFiles = []KeyFile{{Selector: "x", Domain: "a b", File: "f"}} }, "key", "domain"},
 		{"key for nothing", func(d *DKIM) { d.Domains, d.KeyFiles = nil, []KeyFile{{Selector: "x", File: "f"}} }, "key", "no domain"},
+		{"short rotation", func(d *DKIM) { d.Rotate = time.Hour }, "rotate", `"7d"`},
+		{"short grace", func(d *DKIM) { d.Grace = 0 }, "grace", `"1d"`},
+		{"rotation of files", func(d *DKIM) { d.Rotate, d.KeyDir = leastRotate, "/keys" }, "rotate", "bring their own"},
+		{"publication of files", func(d *DKIM) {
+			d.KeyFiles, d.Publish = []KeyFile{{Selector: "x", File: "f"}}, appliance.RefTo[appliance.DNSProvider](appliance.Addr{Kind: appliance.KindDNS, Name: "zone"}, nil)
+		}, "publish", "bring their own"},
+		{"no room for a day", func(d *DKIM) { d.Rotate, d.Selector = leastRotate, strings.Repeat("a", 60) }, "selector", "no room"},
 		{"same selector", func(d *DKIM) {
 			d.KeyFiles = []KeyFile{{Selector: "x", File: "f"}, {Selector: "X", Domain: "example.com", File: "g"}}
 		}, "key", "two keys"},
@@ -134,6 +151,8 @@ func TestValidate(t *testing.T) {
 	for _, good := range []func(*DKIM){
 		func(*DKIM) {},
 		func(d *DKIM) { d.Expire = 0 },
+		func(d *DKIM) { d.Rotate, d.Grace = leastRotate, leastGrace },
+		func(d *DKIM) { d.Selector = strings.Repeat("a", 60) },
 		func(d *DKIM) { d.Selector = "s1.2026" },
 		func(d *DKIM) { d.Domains = []string{"bücher.example", "example.com"} },
 		func(d *DKIM) { d.Algorithms = []string{Ed25519, RSA4096} },

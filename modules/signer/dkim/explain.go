@@ -19,15 +19,34 @@ func (d *DKIM) Explain(_ context.Context, q appliance.Question) []appliance.Answ
 	if domain == "" {
 		return nil
 	}
-	var all []appliance.Answer
-	for _, w := range d.plan.keys[domain] {
-		all = append(all, appliance.Answer{
-			Topic: "signed", Text: fmt.Sprintf("d=%s s=%s, %s", domain, w.selector, d.origin(w)), Attr: d.decides(w),
-		})
-	}
+	all := d.signatures(domain)
 	if d.Expire > 0 {
 		until := "the signature is good for " + appliance.FormatDuration(d.Expire.Round(time.Second))
 		all = append(all, appliance.Answer{Topic: "signed", Text: until, Attr: "expire"})
+	}
+	return all
+}
+
+// signatures are those that a message of a domain gets. Which keys of the store
+// sign is known after Start; before, there is the selector that the first of
+// them had.
+func (d *DKIM) signatures(domain string) []appliance.Answer {
+	var all []appliance.Answer
+	answer := func(s string, w wanted) {
+		all = append(all, appliance.Answer{Topic: "signed", Text: fmt.Sprintf("d=%s s=%s, %s", domain, s, d.origin(w)), Attr: d.decides(w)})
+	}
+	if r := d.ring.Load(); r != nil && r.lives[domain] != nil {
+		for _, k := range r.keys[domain] {
+			answer(k.selector, k.wanted)
+		}
+		return all
+	}
+	for _, w := range d.plan.keys[domain] {
+		if d.decides(w) == "selector" {
+			answer(w.selector+" or its successor", w)
+		} else {
+			answer(w.selector, w)
+		}
 	}
 	return all
 }

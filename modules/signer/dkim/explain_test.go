@@ -17,8 +17,8 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []appliance.Answer{
-		{Topic: "signed", Text: "d=example.com s=s, rsa2048 key of the store", Attr: "selector"},
-		{Topic: "signed", Text: "d=example.com s=s-ed25519, ed25519 key of the store", Attr: "selector"},
+		{Topic: "signed", Text: "d=example.com s=s or its successor, rsa2048 key of the store", Attr: "selector"},
+		{Topic: "signed", Text: "d=example.com s=s-ed25519 or its successor, ed25519 key of the store", Attr: "selector"},
 		{Topic: "signed", Text: "the signature is good for 14d", Attr: "expire"},
 	}
 	from := func(domain string) []appliance.Answer {

@@ -3,6 +3,7 @@ package dkim
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -61,5 +62,45 @@ func FuzzParseKey(f *testing.F) {
 		if again, err := ParseKey(k.PEM()); err != nil || again.Record("d", "s") != k.Record("d", "s") {
 			t.Errorf("a key that does not survive: %v", err)
 		}
+	})
+}
+
+// FuzzParseLife: states that are taken can be written, read, and gone on with;
+// their selectors are fit for the store and the DNS.
+func FuzzParseLife(f *testing.F) {
+	f.Add([]byte(`{"version":1,"keys":[{"selector":"waxwing","slot":"rsa","series":"waxwing","algorithm":"rsa2048","state":"current","since":"2026-01-01T00:00:00Z"},`+
+		`{"selector":"waxwing-20260701","slot":"rsa","series":"waxwing","algorithm":"rsa2048","state":"next","since":"2026-07-01T00:00:00Z","shown":"2026-07-01T00:05:00Z","looks":2}]}`), int64(1782864000))
+	f.Add([]byte(`{"version":1,"keys":[{"selector":"a","slot":"ed25519","state":"retired","record":"v=DKIM1; p=","gone":true}]}`), int64(0))
+	f.Add([]byte(`{"version":1,"keys":[null]}`), int64(-1))
+	d := configured(func(d *DKIM) { d.Algorithms, d.Rotate = []string{RSA2048, Ed25519}, leastRotate })
+	p, err := d.makePlan()
+	if err != nil {
+		f.Fatal(err)
+	}
+	d.plan = p
+	f.Fuzz(func(t *testing.T, text []byte, seconds int64) {
+		l, err := parseLife("example.com", text)
+		if err != nil {
+			return
+		}
+		written := l.marshal()
+		again, err := parseLife("example.com", written)
+		if err != nil || string(again.marshal()) != string(written) {
+			t.Fatalf("states that do not survive: %v", err)
+		}
+		now := time.Unix(seconds%(1<<33), 0)
+		l.due(now)
+		for _, k := range l.Keys {
+			if err := appliance.CheckValueKey(valueKey("example.com", k.Selector)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range d.lacking(l, "example.com", now) {
+			name, err := l.selector(want.wanted, want.exact, now)
+			if err != nil || l.find(name) != nil {
+				t.Fatalf("the next selector is %q, %v", name, err)
+			}
+		}
+		newRing().with("example.com", &held{life: l}, p)
 	})
 }

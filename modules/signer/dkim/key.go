@@ -6,13 +6,13 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/dkimkey"
 )
 
 // The algorithms of keys that [Generate] makes.
@@ -123,26 +123,5 @@ func (k *Key) weak() bool {
 
 // Record is the record to publish for the key (RFC 6376, section 3.6.1).
 func (k *Key) Record(domain, selector string) appliance.DNSRecord {
-	return appliance.DNSRecord{
-		// RFC 6376, section 3.6.2.1: all DKIM keys are stored in a subdomain
-		// named "_domainkey".
-		Name:  selector + "._domainkey." + domain,
-		Type:  "TXT",
-		Value: "v=DKIM1; " + k.public(),
-	}
-}
-
-func (k *Key) public() string {
-	switch pub := k.signer.Public().(type) {
-	case *rsa.PublicKey:
-		der, err := x509.MarshalPKIXPublicKey(pub)
-		if err != nil {
-			panic("dkim: " + err.Error()) // RSA keys can be marshalled
-		}
-		return "k=rsa; p=" + base64.StdEncoding.EncodeToString(der)
-	case ed25519.PublicKey:
-		// RFC 8463, section 4.2: the key itself, not a SubjectPublicKeyInfo.
-		return "k=ed25519; p=" + base64.StdEncoding.EncodeToString(pub)
-	}
-	panic("dkim: key of an unknown kind")
+	return appliance.DNSRecord{Name: recordName(domain, selector), Type: "TXT", Value: dkimkey.Text(k.signer.Public())}
 }

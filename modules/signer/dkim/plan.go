@@ -123,12 +123,28 @@ func (d *DKIM) selectors() ([]wanted, error) {
 func (p *plan) checkNames() error {
 	for _, domain := range p.domains {
 		for _, w := range p.keys[domain] {
-			if name := w.selector + "._domainkey." + domain; len(name) > 253 {
-				return &appliance.AttrError{Attr: "selector", Msg: fmt.Sprintf("makes a name of %d characters for %s; the DNS has room for 253", len(name), domain)}
+			if err := checkRecordName(domain, w.selector); err != nil {
+				return &appliance.AttrError{Attr: "selector", Msg: err.Error()}
 			}
 		}
 	}
 	return nil
+}
+
+// recordName is where the public key stands. RFC 6376, section 3.6.2.1: all
+// DKIM keys are stored in a subdomain named "_domainkey".
+func recordName(domain, selector string) string { return selector + "._domainkey." + domain }
+
+func checkRecordName(domain, selector string) error {
+	if name := recordName(domain, selector); len(name) > 253 {
+		return fmt.Errorf("makes a name of %d characters for %s; the DNS has room for 253", len(name), domain)
+	}
+	return nil
+}
+
+// makes says whether there is a domain whose keys are made.
+func (p *plan) makes(keyDir string) bool {
+	return keyDir == "" && slices.ContainsFunc(p.domains, func(domain string) bool { return p.keys[domain][0].file == "" })
 }
 
 func parseDomain(s string) (string, error) {

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -16,8 +17,11 @@ import (
 	"github.com/waxwing-mail/waxwing/modules/internal/localfile"
 )
 
-// A ring holds the keys that are there, by domain.
-type ring struct{ keys map[string][]signingKey }
+// A ring holds the keys that are there, by domain. It does not change.
+type ring struct {
+	keys  map[string][]signingKey // that sign
+	lives map[string]*held        // of the domains whose keys are in the store
+}
 
 type signingKey struct {
 	wanted
@@ -25,16 +29,38 @@ type signingKey struct {
 	key  *Key
 }
 
+func newRing() *ring {
+	return &ring{keys: make(map[string][]signingKey), lives: make(map[string]*held)}
+}
+
 func (r *ring) add(k signingKey) { r.keys[k.domain] = append(r.keys[k.domain], k) }
 
-const (
-	maxKeyFile = 64 << 10
-	lockTTL    = time.Minute // longer than it takes to make a key
-)
+// with returns a ring in which the stored keys of a domain are those of h. They
+// sign in the order of the configuration; a key that it does not ask for signs
+// until those that it asks for do.
+func (r *ring) with(domain string, h *held, p *plan) *ring {
+	next := &ring{keys: maps.Clone(r.keys), lives: maps.Clone(r.lives)}
+	next.lives[domain], next.keys[domain] = h, nil
+	current := h.life.in(appliance.KeyCurrent)
+	order := func(k *lifeKey) int {
+		i := slices.IndexFunc(p.keys[domain], func(w wanted) bool { return slotOf(w.algorithm) == k.Slot })
+		if i < 0 {
+			return len(p.keys[domain])
+		}
+		return i
+	}
+	slices.SortStableFunc(current, func(a, b *lifeKey) int { return order(a) - order(b) })
+	for _, k := range current {
+		next.add(signingKey{wanted{domain: domain, selector: k.Selector, algorithm: k.Algorithm}, "", h.keys[k.Selector]})
+	}
+	return next
+}
+
+const maxKeyFile = 64 << 10
 
 // loadFiles reads the keys that key blocks and key_dir bring.
 func (d *DKIM) loadFiles() (*ring, error) {
-	r := &ring{keys: make(map[string][]signingKey)}
+	r := newRing()
 	for _, domain := range d.plan.domains {
 		for _, w := range d.plan.keys[domain] {
 			attr, path := "key", w.file
@@ -121,90 +147,34 @@ func (d *DKIM) judge(key *Key, w wanted) {
 		log.Warn("this key is short; large receivers want 2048 bits")
 	}
 	if w.algorithm != "" && w.file == "" && d.KeyDir == "" && key.Algorithm() != w.algorithm {
-		log.Warn("the stored key is not of the configured algorithm and stays in use; choose another selector to have a new key made",
+		log.Warn("the stored key is not of the configured algorithm and stays in use; \"waxwing dkim rotate\" has a new one made",
 			zap.String("configured", w.algorithm))
 	}
 }
 
 // Start implements appliance.Starter: it reads the keys of the store, and
-// makes those that are not there yet.
-func (d *DKIM) Start(ctx context.Context) error { return d.loadStored(ctx, d.make) }
-
-// Stop implements appliance.Starter. There is nothing to stop.
-func (d *DKIM) Stop(context.Context) error { return nil }
-
-// Load reads the keys of the store and makes none: it is Start for commands
-// that only look. Keys that are not there yet are missing from Keys.
-func (d *DKIM) Load(ctx context.Context) error {
-	return d.loadStored(ctx, func(context.Context, wanted) (*Key, error) { return nil, nil })
-}
-
-// loadStored reads the keys of the store; missing returns one that is not
-// there.
-func (d *DKIM) loadStored(ctx context.Context, missing func(context.Context, wanted) (*Key, error)) error {
-	stored := &ring{keys: make(map[string][]signingKey)}
-	for _, domain := range d.plan.domains {
-		if keys := d.ring.keys[domain]; len(keys) > 0 && keys[0].path != "" {
-			stored.keys[domain] = keys
-			continue
-		}
-		for _, w := range d.plan.keys[domain] {
-			key, err := d.get(ctx, w)
-			if errors.Is(err, fs.ErrNotExist) {
-				key, err = missing(ctx, w)
-			}
-			if err != nil {
-				return err
-			}
-			if key != nil {
-				d.judge(key, w)
-				stored.add(signingKey{w, "", key})
-			}
+// makes those that are not there yet. Then it looks after them.
+func (d *DKIM) Start(ctx context.Context) error {
+	d.ring.Store(d.files)
+	for _, domain := range d.stored() {
+		if err := d.open(ctx, domain); err != nil {
+			return err
 		}
 	}
-	d.ring = stored
+	running, stop := context.WithCancel(context.Background())
+	d.stop = stop
+	if len(d.stored()) > 0 {
+		d.kept.Go(func() { d.keep(running) })
+	}
 	return nil
 }
 
-// valueKey is where the store keeps a key.
-func (w wanted) valueKey() string { return w.domain + "/" + w.selector + ".private" }
-
-// get reads a key of the store. The error is fs.ErrNotExist if it has none; a
-// key that it has and that cannot be used is another error: receivers know
-// its public half, so a new one would not do.
-func (d *DKIM) get(ctx context.Context, w wanted) (*Key, error) {
-	b, err := d.values.Get(ctx, w.valueKey())
-	if err != nil {
-		return nil, fmt.Errorf("DKIM key %s: %w", w.valueKey(), err)
+// Stop implements appliance.Starter. What is being asked or published is given
+// up; it is gone on with after the next start.
+func (d *DKIM) Stop(context.Context) error {
+	if d.stop != nil {
+		d.stop()
 	}
-	key, err := ParseKey(b)
-	if err != nil {
-		return nil, fmt.Errorf("DKIM key %s in the store %w; restore it from a backup, or choose another selector to have a new key made", w.valueKey(), err)
-	}
-	return key, nil
-}
-
-// make makes a key and keeps it, unless another node has done so meanwhile.
-func (d *DKIM) make(ctx context.Context, w wanted) (key *Key, err error) {
-	unlock, err := d.values.Lock(ctx, "keys", lockTTL)
-	if err != nil {
-		return nil, fmt.Errorf("lock on the DKIM keys: %w", err)
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	if key, err = d.get(ctx, w); !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	if key, err = Generate(w.algorithm); err != nil {
-		return nil, err
-	}
-	err = d.values.Swap(ctx, w.valueKey(), nil, key.PEM())
-	if errors.Is(err, appliance.ErrConflict) { // the lock ran out
-		return d.get(ctx, w)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("keep DKIM key %s: %w", w.valueKey(), err)
-	}
-	d.log.Info("made a DKIM key; its record must be published",
-		zap.String("record", key.Record(w.domain, w.selector).Name), zap.String("algorithm", key.Algorithm()))
-	return key, nil
+	d.kept.Wait()
+	return nil
 }

@@ -19,7 +19,7 @@ func (d *DKIM) Modify(ctx context.Context, tx *appliance.Transaction) error {
 	if domain == "" {
 		return nil
 	}
-	signatures, err := d.sign(ctx, d.ring.keys[domain], &tx.Message)
+	signatures, err := d.sign(ctx, d.ring.Load().keys[domain], &tx.Message)
 	if err != nil {
 		d.signed.WithLabelValues(domain, "error").Inc()
 		return fmt.Errorf("sign for %s: %w", domain, err)

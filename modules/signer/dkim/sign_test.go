@@ -340,10 +340,10 @@ func TestP13CannotSign(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := signer(t)
 			if c.none {
-				d.ring.keys = nil
+				d.ring.Store(newRing())
 			}
 			if c.key != nil {
-				d.ring.keys["example.com"][0].key = &Key{c.key}
+				d.ring.Load().keys["example.com"][0].key = &Key{c.key}
 			}
 			tx := parse(t, plainMail)
 			if c.body != nil {
