@@ -16,8 +16,8 @@ import (
 func (p *program) dkimCommand() *cobra.Command {
 	return p.group(&cobra.Command{
 		Use:   "dkim",
-		Short: "show DKIM records, make DKIM keys",
-	}, p.dkimShowCommand(), p.dkimGenerateCommand())
+		Short: "show DKIM records; list, make, rotate and retire DKIM keys",
+	}, p.dkimShowCommand(), p.dkimListCommand(), p.dkimRotateCommand(), p.dkimRetireCommand(), p.dkimGenerateCommand())
 }
 
 // recordForm is how records are printed.
@@ -78,6 +78,9 @@ func (p *program) showRecords(records []appliance.DNSRecord, form recordForm) er
 	}
 	for i, r := range all {
 		text := r.Zone + "\n"
+		if r.Note != "" {
+			text = "; " + r.Note + "\n" + text
+		}
 		if form.web {
 			text = fmt.Sprintf("Name:  %s\nType:  %s\nValue: %s\n", r.Name, r.Type, r.Value)
 			if i > 0 {

@@ -107,7 +107,7 @@ func TestP19(t *testing.T) {
 	r.ask("send", "--from", "app@example.com", "--to", "you@example.net", "--body", "x", "--wait")
 	r.bounce(t)
 	for _, command := range []string{
-		"status --json", "status", "queue list --json", "queue list --wide", "queue summary", "queue sites --json", "dkim show --json",
+		"status --json", "status", "queue list --json", "queue list --wide", "queue summary", "queue sites --json", "dkim show --json", "dkim list --json",
 		"validate --json", "reload --plan --json", "reload", "version", "capture list", "fmt --check",
 		"tls list", "tls list --json", "tls renew mail.example.com", "tls tlsa", "dns --json", "dns --format table", "tls reports", "explain --from app@example.com --to you@example.net --json",
 	} {
