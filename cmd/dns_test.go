@@ -90,12 +90,12 @@ func dnsFound() []records.Difference {
 	of("PTR of 203.0.113.7", records.Difference{State: records.Other, There: []string{"static.provider.example."},
 		Text: "The address 203.0.113.7 is called static.provider.example, but receivers are told mail.example.com.", Servers: two(records.Other, records.Other)})
 	of("TLSRPT of example.com", records.Difference{State: records.Missing, Text: "There is no TXT record at _smtp._tls.example.com.", Servers: two(records.Missing, records.Unknown)})
-	of("SPF of example.org", records.Difference{State: records.Other, There: []string{"v=spf1 mx -all"}, Want: "v=spf1 mx ip4:203.0.113.7 ip6:2001:db8::7 -all",
-		Text: "The SPF record does not let all of our mail pass: it lacks ip4:203.0.113.7 and ip6:2001:db8::7.", Servers: two(records.Other, records.Other)})
+	of("SPF of example.org", records.Difference{State: records.Other, There: []string{"v=spf1 mx -all"}, Want: "v=spf1 ip4:203.0.113.7 ip6:2001:db8::7 mx -all",
+		Text: "The SPF record does not let all of our mail pass: it lacks ip4:203.0.113.7, ip6:2001:db8::7.", Servers: two(records.Other, records.Other)})
 	late := two(records.Equal, records.Missing)
 	late[0].There = []string{"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}
 	of("DKIM of example.org", records.Difference{State: records.Disagree, At: "k1.provider.example", Text: "The name servers of example.com do not say the same.", Servers: late})
-	of("DMARC of example.org", records.Difference{State: records.Unknown, Text: "No name server of example.com could be asked: ns1.example.com (i/o timeout).", Servers: two(records.Unknown, records.Unknown)})
+	of("DMARC of example.org", records.Difference{State: records.Unknown, Text: "No name server of example.com has given an answer that can be used: ns1.example.com (i/o timeout).", Servers: two(records.Unknown, records.Unknown)})
 	return found
 }
 

@@ -104,7 +104,7 @@ func TestDNSPublish(t *testing.T) {
 	p.says(t, exitOK, []string{`"action": "leave"`, `"name": "7.113.0.203.in-addr.arpa"`}, "dns", "publish", "--yes", "--json")
 	p.says(t, exitOK, []string{"there is nothing to do"}, "dns", "publish", "--yes", "example.test")
 	got := slices.Sorted(slices.Values(p.server.TXT(t, "example.test")))
-	if want := []string{"site-verification=1", "v=spf1 mx ip4:203.0.113.7 -all"}; !slices.Equal(got, want) {
+	if want := []string{"site-verification=1", "v=spf1 ip4:203.0.113.7 mx -all"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

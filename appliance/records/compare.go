@@ -60,6 +60,7 @@ type Server struct {
 	There   []string `json:"there,omitempty"`
 	Text    string   `json:"text,omitempty"`
 	want    string
+	byHand  bool
 }
 
 // Limits of a comparison.
@@ -125,7 +126,7 @@ func ask(ctx context.Context, dns DNS, r *Record, s appliance.ServerAnswer) Serv
 		return out
 	}
 	v := judge(ctx, dns, r, s.Answer)
-	out.State, out.There, out.Text, out.want = v.state, v.there, v.text, v.want
+	out.State, out.There, out.Text, out.want, out.byHand = v.state, v.there, v.text, v.want, v.byHand
 	return out
 }
 
@@ -147,7 +148,7 @@ func (d *Difference) conclude() {
 	}
 	switch {
 	case first == nil:
-		d.State, d.Text = Unknown, sentence("no name server of "+d.Zone+" could be asked: "+strings.Join(silent, ", "))
+		d.State, d.Text = Unknown, sentence("no name server of "+d.Zone+" has given an answer that can be used: "+strings.Join(silent, ", "))
 		return
 	case d.State == Disagree && d.wellEverywhere():
 		d.State = Equal // each has it in words of its own
@@ -157,12 +158,15 @@ func (d *Difference) conclude() {
 	} else {
 		d.State, d.There, d.Text = first.State, first.There, first.Text
 		d.Want = cmp.Or(first.want, d.Want)
+		if first.byHand {
+			d.By, d.Want = "you, after a look at what is there", first.want
+		}
 	}
 	if d.State == Equal {
 		d.Want = ""
 	}
 	if len(silent) > 0 {
-		d.Text = strings.TrimSpace(d.Text + " " + sentence("not asked: "+strings.Join(silent, ", ")))
+		d.Text = strings.TrimSpace(d.Text + " " + "No answer that can be used came from " + strings.Join(silent, ", ") + ".")
 	}
 }
 
@@ -198,7 +202,7 @@ func sentence(s string) string {
 	if !strings.HasSuffix(s, ".") {
 		s += "."
 	}
-	if len(s) > 1 && s[1] == '=' {
+	if first, _, _ := strings.Cut(s, " "); strings.Contains(first, "=") {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]

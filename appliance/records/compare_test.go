@@ -50,7 +50,7 @@ func TestCompare(t *testing.T) {
 	}}}
 	handing := Facts{Domains: []string{"example.com"}, Includes: []string{"sendgrid.net"}}
 	vague := Facts{Domains: []string{"example.com"}, Vague: true}
-	below := Facts{Domains: []string{"news.example.com"}}
+	below := Facts{Domains: []string{"a.news.example.com"}}
 	var b strings.Builder
 	for _, tt := range []struct {
 		name  string
@@ -77,10 +77,21 @@ func TestCompare(t *testing.T) {
 		{"null MX", f, "MX of example.org", zones{"MX example.org": "0 ."}},
 		{"SPF", f, "SPF of example.com", zones{spf: "v=spf1 ip6:2001:db8::/32 ip4:203.0.113.0/24 -all\nsite-verification=1"}},
 		{"no SPF", f, "SPF of example.com", zones{spf: "site-verification=1"}},
-		{"SPF lacks addresses", f, "SPF of example.com", zones{spf: "v=spf1 mx ip4:203.0.113.7 include:_spf.example.net ~all"}},
+		{"SPF lacks addresses", f, "SPF of example.com", zones{spf: "v=spf1 mx ip4:203.0.113.7 include:_spf.example.net ~all", "TXT _spf.example.net": "v=spf1 -all"}},
+		{"SPF by other mechanisms", f, "SPF of example.com", zones{spf: "v=spf1 a:mail.example.com ip6:2001:db8::/32 -all", "A mail.example.com": "203.0.113.7\n203.0.113.8"}},
+		{"SPF against us", f, "SPF of example.com", zones{spf: "v=spf1 -ip4:203.0.113.0/24 ip6:2001:db8::7 -all"}},
+		{"SPF after all", f, "SPF of example.com", zones{spf: "v=spf1 -all ip4:203.0.113.0/24 ip6:2001:db8::7"}},
+		{"SPF with a mistake", f, "SPF of example.com", zones{spf: "v=spf1 ipv4:203.0.113.7 -all"}},
+		{"SPF for everybody", f, "SPF of example.com", zones{spf: "v=spf1 +all"}},
+		{"SPF that cannot be evaluated", f, "SPF of example.com", zones{spf: "v=spf1 include:_spf.example.net -all", "TXT _spf.example.net": silent}},
+		{"SPF by an include of an include", handing, "SPF of example.com", zones{spf: "v=spf1 include:_spf.example.net -all",
+			"TXT _spf.example.net": "v=spf1 include:sendgrid.net -all", "TXT sendgrid.net": "v=spf1 ip4:198.51.100.0/24 -all"}},
+		{"SPF with too much in it", handing, "SPF of example.com", zones{spf: "v=spf1 a:a.example a:b.example a:c.example a:d.example a:e.example a:f.example a:g.example a:h.example a:i.example a:j.example -all",
+			"A a.example": "192.0.2.1", "A b.example": "192.0.2.1", "A c.example": "192.0.2.1", "A d.example": "192.0.2.1", "A e.example": "192.0.2.1",
+			"A f.example": "192.0.2.1", "A g.example": "192.0.2.1", "A h.example": "192.0.2.1", "A i.example": "192.0.2.1", "A j.example": "192.0.2.1"}},
 		{"two SPF records", f, "SPF of example.com", zones{spf: "v=spf1 ip4:203.0.113.7 -all\nv=spf1 mx -all"}},
-		{"SPF includes", handing, "SPF of example.com", zones{spf: "v=spf1 include:sendgrid.net -all"}},
-		{"SPF lacks an include", handing, "SPF of example.com", zones{spf: "v=spf1 mx redirect=_spf.example.net"}},
+		{"SPF includes", handing, "SPF of example.com", zones{spf: "v=spf1 include:sendgrid.net -all", "TXT sendgrid.net": "v=spf1 ip4:198.51.100.0/24 -all"}},
+		{"SPF lacks an include", handing, "SPF of example.com", zones{spf: "v=spf1 mx redirect=_spf.example.net", "TXT _spf.example.net": "v=spf1 -all"}},
 		{"SPF that cannot be judged", vague, "SPF of example.com", zones{spf: "v=spf1 -all"}},
 		{"no SPF where it is not known", vague, "SPF of example.com", zones{}},
 		{"DKIM in other words", f, "DKIM of example.com", zones{key: "p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=;k=ed25519"}},
@@ -91,10 +102,14 @@ func TestCompare(t *testing.T) {
 		{"testing", f, "DKIM of example.com", zones{key: testKey + "; t=y"}},
 		{"DMARC", f, "DMARC of example.com", zones{policy: "v=DMARC1; p=reject; rua=mailto:dmarc@example.com"}},
 		{"no DMARC", f, "DMARC of example.com", zones{}},
-		{"DMARC of the domain above", below, "DMARC of news.example.com", zones{policy: "v=DMARC1; p=reject"}},
-		{"no DMARC above either", below, "DMARC of news.example.com", zones{}},
+		{"no DMARC above either", below, "DMARC of a.news.example.com", zones{}},
+		{"DMARC of the domain above", below, "DMARC of a.news.example.com", zones{policy: "v=DMARC1; p=reject; sp=quarantine"}},
+		{"DMARC that asks for nothing", f, "DMARC of example.com", zones{policy: "v=DMARC1; p=monitor"}},
+		{"DMARC without reports", f, "DMARC of example.com", zones{policy: "v=DMARC1; p=quarantine; pct=50"}},
 		{"two DMARC records", f, "DMARC of example.com", zones{policy: "v=DMARC1; p=reject\nv=DMARC1; p=none"}},
 		{"TLSRPT", f, "TLSRPT of example.com", zones{"TXT _smtp._tls.example.com": "v=TLSRPTv1;rua=https://example.net/tls"}},
+		{"TLSRPT that cannot be read", f, "TLSRPT of example.com", zones{"TXT _smtp._tls.example.com": "v=TLSRPTv1;rua=ftp://example.net"}},
+		{"two MTA-STS records", f, "MTA-STS of example.com", zones{"TXT _mta-sts.example.com": "v=STSv1; id=1\nv=STSv1; id=2"}},
 		{"no TLSRPT", f, "TLSRPT of example.com", zones{}},
 		{"MTA-STS", f, "MTA-STS of example.com", zones{"TXT _mta-sts.example.com": "v=STSv1; id=1"}},
 		{"no MTA-STS", f, "MTA-STS of example.com", zones{}},

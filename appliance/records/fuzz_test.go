@@ -32,7 +32,7 @@ func FuzzJudge(f *testing.F) {
 			if v.state != Equal && v.text == "" {
 				t.Errorf("%s: %s without a word", r.Title(), v.state)
 			}
-			if again := judge(context.Background(), zones{}, r, appliance.DNSAnswer{Texts: []string{v.want}}); v.want != "" && again.state != Equal {
+			if again := judge(context.Background(), zones{}, r, appliance.DNSAnswer{Texts: []string{v.want}}); v.want != "" && !v.byHand && again.state != Equal {
 				t.Errorf("%s: %q instead is %s: %s", r.Title(), v.want, again.state, again.text)
 			}
 		}

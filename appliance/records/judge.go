@@ -18,6 +18,8 @@ type verdict struct {
 	there []string // those of the kind that was asked for
 	want  string   // what should be there, if it is not the value that was wanted
 	text  string   // sentences
+	// Somebody has to think first: others may depend on what is there.
+	byHand bool
 }
 
 // judge compares what a server has with what is wanted. An answer without

@@ -123,7 +123,7 @@ func TestPublishAtKnot(t *testing.T) {
 		}
 	})
 	for name, want := range map[string][]string{
-		"example.test.":      {"site-verification=1", "v=spf1 mx ip4:203.0.113.7 -all"},
+		"example.test.":      {"site-verification=1", "v=spf1 ip4:203.0.113.7 mx -all"},
 		"mail.example.test.": {"kept", "v=spf1 ip4:203.0.113.7 -all"},
 	} {
 		if got := slices.Sorted(slices.Values(s.TXT(t, name))); !slices.Equal(got, want) {

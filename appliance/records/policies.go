@@ -1,7 +1,6 @@
 package records
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/mtasts"
+	"github.com/waxwing-mail/waxwing/appliance/tlsrpt"
 )
 
 // dmarc is the record of a domain, and the consent of the domain that gets its
@@ -56,7 +57,7 @@ func related(a, b string) bool {
 func (f *Facts) inbound(domain string) (all []Record) {
 	if !f.Reports.IsNull() {
 		all = append(all, Record{
-			DNSRecord: appliance.DNSRecord{Name: "_smtp._tls." + domain, Type: "TXT", Value: "v=TLSRPTv1; rua=mailto:" + f.Reports.String()},
+			DNSRecord: appliance.DNSRecord{Name: tlsrpt.RecordName(domain), Type: "TXT", Value: "v=TLSRPTv1; rua=mailto:" + f.Reports.String()},
 			Kind:      KindTLSRPT, Domain: domain,
 			Why: "other servers report how TLS with this one went",
 		})
@@ -64,7 +65,7 @@ func (f *Facts) inbound(domain string) (all []Record) {
 	policy := "version: STSv1\nmode: testing\nmx: " + f.Exchanger + "\nmax_age: 604800\n"
 	hash := sha256.Sum256([]byte(policy))
 	return append(all, Record{
-		DNSRecord: appliance.DNSRecord{Name: "_mta-sts." + domain, Type: "TXT", Value: "v=STSv1; id=" + hex.EncodeToString(hash[:8])},
+		DNSRecord: appliance.DNSRecord{Name: mtasts.RecordName(domain), Type: "TXT", Value: "v=STSv1; id=" + hex.EncodeToString(hash[:8])},
 		Kind:      KindMTASTS, Domain: domain,
 		Why: "tells servers that send to this one to insist on TLS with a valid certificate",
 		By:  "you, once a web server has the policy",
@@ -76,40 +77,28 @@ func (f *Facts) inbound(domain string) (all []Record) {
 // judgePolicy is about records of which there may be only one, and any that can
 // be read will do: what it says is its owner's decision.
 func judgePolicy(r *Record, texts []string) verdict {
-	version, _, _ := strings.Cut(r.Value, ";")
-	v := verdict{state: Equal, there: filtered(texts, func(t string) bool {
-		rest, ok := strings.CutPrefix(t, version)
-		return ok && (rest == "" || strings.HasPrefix(strings.TrimLeft(rest, " \t"), ";"))
-	})}
-	switch len(v.there) {
-	case 0:
-		return missing(r)
-	case 1:
-		return v
+	v := verdict{state: Equal, there: filtered(texts, func(t string) bool { return strings.HasPrefix(t, version(r.Value)) })}
+	var err error
+	switch r.Kind {
+	case KindTLSRPT:
+		_, err = tlsrpt.ParseRecords(texts)
+	case KindMTASTS:
+		_, err = mtasts.ParseRecords(texts)
 	}
-	v.state = Other
-	v.text = fmt.Sprintf("There are %d such records at %s, so that none of them counts: leave one.", len(v.there), r.Name)
+	switch {
+	case len(v.there) == 0:
+		return missing(r)
+	case len(v.there) > 1:
+		err = fmt.Errorf("there are %d such records at %s, so that none of them counts: leave one", len(v.there), r.Name)
+	}
+	if err != nil {
+		v.state, v.byHand, v.text = Other, true, sentence(err.Error())
+	}
 	return v
 }
 
-// judgeDMARC takes any policy: one that is stricter is what the road leads to.
-// A domain without a record has that of one above it.
-func judgeDMARC(ctx context.Context, dns DNS, r *Record, texts []string) verdict {
-	v := judgePolicy(r, texts)
-	if v.state != Missing {
-		return v
-	}
-	for at := r.Domain; strings.Count(at, ".") > 1; {
-		_, at, _ = strings.Cut(at, ".")
-		there, err := dns.LookupTXT(ctx, "_dmarc."+at)
-		if err != nil && !notFound(err) {
-			return v // it is not known whether there is one above
-		}
-		if above := judgePolicy(r, there); above.state == Equal {
-			above.text = fmt.Sprintf("There is no record at %s; that of %s counts: %s.", r.Name, at, above.there[0])
-			above.there = nil
-			return above
-		}
-	}
+// version is what a record begins with: "v=TLSRPTv1".
+func version(record string) string {
+	v, _, _ := strings.Cut(record, ";")
 	return v
 }

@@ -6,16 +6,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/spf"
 )
 
 const spfVersion = "v=spf1"
-
-// isSPF: RFC 7208, section 4.5: the version section is terminated by either a
-// SP character or the end of the record.
-func isSPF(text string) bool {
-	rest, ok := cutPrefixFold(text, spfVersion)
-	return ok && (rest == "" || rest[0] == ' ')
-}
 
 // composeSPF is a record that lets the addresses and what is included pass.
 func composeSPF(addrs []netip.Addr, includes []string, all string) string {
@@ -39,20 +35,17 @@ func spfAddress(ip netip.Addr) string {
 	return "ip6:" + ip.String()
 }
 
-// mergeSPF adds to a record what it does not allow yet.
+// mergeSPF adds to a record what it does not allow yet: addresses in front,
+// where they decide before anything else and cost no look-up, and includes
+// before the term that decides about the rest (RFC 7208, section 5.1:
+// "Mechanisms after "all" will never be tested").
 func mergeSPF(there string, addrs []netip.Addr, includes []string) string {
-	return insertSPF(there, spfTerms(addrs, includes))
-}
-
-// insertSPF adds terms before the one that decides about the rest: RFC 7208,
-// section 5.1: "Mechanisms after "all" will never be tested."
-func insertSPF(there string, more []string) string {
-	terms := strings.Fields(there)
+	terms := slices.Insert(strings.Fields(there), 1, spfTerms(addrs, nil)...)
 	end := slices.IndexFunc(terms, isLast)
 	if end < 0 {
 		end = len(terms)
 	}
-	return strings.Join(slices.Insert(terms, end, more...), " ")
+	return strings.Join(slices.Insert(terms, end, spfTerms(nil, includes)...), " ")
 }
 
 // isLast says that a term decides about everything that no other matches.
@@ -61,94 +54,87 @@ func isLast(term string) bool {
 	return name == "all" || strings.HasPrefix(name, "redirect=")
 }
 
-// uniteSPF makes one record of several. The last word is that of the first.
-func uniteSPF(there []string, r *Record) string {
-	one := there[0]
-	for _, other := range there[1:] {
-		var more []string
-		for t := range strings.FieldsSeq(other) {
-			if !isLast(t) && !isSPF(t) && !hasTerm(one, t) {
-				more = append(more, t)
-			}
-		}
-		one = insertSPF(one, more)
-	}
-	addrs, includes := lacking(one, r)
-	return mergeSPF(one, addrs, includes)
-}
-
 // judgeSPF looks whether the one SPF record that there may be lets our mail
 // pass.
-func judgeSPF(_ context.Context, _ DNS, r *Record, texts []string) verdict {
-	v := verdict{state: Other, there: filtered(texts, isSPF)}
-	switch len(v.there) {
-	case 0:
+func judgeSPF(ctx context.Context, dns DNS, r *Record, texts []string) verdict {
+	v := verdict{state: Other, there: filtered(texts, spf.Is)}
+	switch {
+	case len(v.there) == 0:
 		v = missing(r)
 		v.text = "There is no SPF record at " + r.Name + "."
 		return v
-	case 1:
-	default:
+	case len(v.there) > 1:
 		// RFC 7208, section 4.5: more than one record is a permerror.
-		v.want = uniteSPF(v.there, r)
-		v.text = fmt.Sprintf("There are %d SPF records at %s, and receivers take none of them then. Make one of them by hand.", len(v.there), r.Name)
+		v.byHand = true
+		v.text = fmt.Sprintf("There are %d SPF records at %s, and receivers take none of them then: make one of them, which has the terms of all.", len(v.there), r.Name)
+		return v
+	case r.Value == "":
+		v.state, v.text = Equal, "Whether it allows what it has to is not known here."
 		return v
 	}
-	addrs, includes := lacking(v.there[0], r)
-	if len(addrs) == 0 && len(includes) == 0 {
+	e := spfEvaluation{ctx, asSeen{dns, r.Name, v.there}, r}
+	return e.judge(v)
+}
+
+// An spfEvaluation is that of the record at one name server.
+type spfEvaluation struct {
+	ctx context.Context
+	dns asSeen
+	r   *Record
+}
+
+func (e *spfEvaluation) check(ip netip.Addr) spf.Result {
+	return spf.Check(e.ctx, e.dns, spf.Query{IP: ip, HELO: e.r.Domain, From: appliance.Mailbox{Local: "postmaster", Domain: e.r.Domain}})
+}
+
+// nobody is an address that no mail comes from (RFC 5737): for it a record is
+// read to its end.
+var nobody = netip.MustParseAddr("192.0.2.0")
+
+func (e *spfEvaluation) judge(v verdict) verdict {
+	whole := e.check(nobody)
+	switch whole.Result {
+	case spf.TempError:
+		v.state, v.text = Unknown, whole.Problem
+		return v
+	case spf.PermError:
+		v.byHand, v.text = true, strings.TrimSpace(sentence(whole.Problem)+" "+sentence(whole.Fix))
+		return v
+	}
+	var lacking []netip.Addr
+	for _, ip := range e.r.Addresses {
+		if e.check(ip).Result != spf.Pass {
+			lacking = append(lacking, ip)
+		}
+	}
+	includes := e.lacksIncludes(&whole)
+	switch {
+	case len(lacking) == 0 && len(includes) == 0:
 		v.state = Equal
+		if whole.Result == spf.Pass {
+			v.text = "It lets everybody pass, so that it protects nobody: end it with ~all or -all."
+		}
 		return v
+	case whole.All+len(includes) > spf.MaxLookups:
+		v.byHand = true
 	}
-	v.want = mergeSPF(v.there[0], addrs, includes)
-	v.text = "The SPF record does not let all of our mail pass: it lacks " + strings.Join(spfTerms(addrs, includes), " and ") + "."
+	v.want = mergeSPF(v.there[0], lacking, includes)
+	v.text = "The SPF record does not let all of our mail pass: it lacks " + strings.Join(spfTerms(lacking, includes), ", ") + "."
+	if v.byHand {
+		v.text += fmt.Sprintf(" With that it would need more than %d look-ups, and receivers take no such record: take out what is no longer used.", spf.MaxLookups)
+	}
 	return v
 }
 
-// lacking is what a record does not name.
-func lacking(there string, r *Record) (addrs []netip.Addr, includes []string) {
-	for _, ip := range r.Addresses {
-		if !names(there, ip) {
-			addrs = append(addrs, ip)
+// lacksIncludes are the records of others that are reached from nowhere in this
+// one.
+func (e *spfEvaluation) lacksIncludes(whole *spf.Result) (lacking []string) {
+	for _, name := range e.r.Includes {
+		if !slices.ContainsFunc(whole.Steps, func(s spf.Step) bool { return strings.EqualFold(s.Domain, name) }) {
+			lacking = append(lacking, name)
 		}
 	}
-	for _, name := range r.Includes {
-		if !hasTerm(there, "include:"+name) {
-			includes = append(includes, name)
-		}
-	}
-	return addrs, includes
-}
-
-func hasTerm(record, term string) bool {
-	for t := range strings.FieldsSeq(record) {
-		if strings.EqualFold(strings.TrimPrefix(t, "+"), term) {
-			return true
-		}
-	}
-	return false
-}
-
-// names says whether an ip4: or ip6: mechanism of a record has the address.
-func names(record string, ip netip.Addr) bool {
-	for t := range strings.FieldsSeq(record) {
-		rest, ok := cutPrefixFold(strings.TrimPrefix(t, "+"), spfAddress(ip)[:4])
-		if !ok {
-			continue
-		}
-		if p, err := netip.ParsePrefix(rest); err == nil && p.Contains(ip) {
-			return true
-		}
-		if a, err := netip.ParseAddr(rest); err == nil && a == ip {
-			return true
-		}
-	}
-	return false
-}
-
-func cutPrefixFold(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
-		return s, false
-	}
-	return s[len(prefix):], true
+	return lacking
 }
 
 // filtered are the texts of a kind, sorted.
