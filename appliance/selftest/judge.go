@@ -18,6 +18,7 @@ type Letter struct {
 	Message  appliance.Message // as it would go over the wire, signed
 	SignedBy []string          // the domains that the signers say they have signed for
 	Held     string            // why it would wait for a person before it leaves; ""
+	Captured bool              // the server lets no mail leave
 	Bulk     bool              // one of many that are alike, even if it does not say so
 
 	// The addresses that the mail leaves from, as receivers see them; none is

@@ -103,6 +103,7 @@ var letters = map[string]func() letter{
 			for _, list := range []string{"one.example", "two.example"} {
 				l.Server = append(l.Server, appliance.Finding{Name: "203.0.113.5 on " + list, Status: appliance.FoundFail, Text: "listed", Fix: "ask to be taken off", Record: "blocklist"})
 			}
+			l.Server = append(l.Server, appliance.Finding{Name: "SPF of mail.example.com", Status: appliance.FoundWarn, Text: "there is none", Fix: "publish it", Record: "spf"})
 			l.Server = append(l.Server, appliance.Finding{Name: "host name", Status: appliance.FoundWarn, Text: "has another address", Fix: "publish it", Record: "a"})
 		}}
 	},
@@ -173,6 +174,9 @@ var letters = map[string]func() letter{
 		z := well()
 		z.txt["mail.example.com"] = []string{"v=spf1 a -all"}
 		return letter{signers: own, zone: z, change: func(l *Letter) { l.Envelope.From = appliance.Mailbox{} }}
+	},
+	"captured": func() letter {
+		return letter{signers: own, zone: well(), change: func(l *Letter) { l.Captured = true }}
 	},
 	"held": func() letter {
 		return letter{signers: own, zone: well(), change: func(l *Letter) { l.Held = "900 recipients in an hour, where the most has been 2" }}

@@ -9,6 +9,9 @@ import (
 
 // serverItems are about the servers that the mail leaves from.
 func (j *judge) serverItems() (items []Item) {
+	if j.Captured {
+		items = append(items, unknown("mode", `mode = "capture": no mail leaves; this one is looked at as if it did`))
+	}
 	if j.Held != "" {
 		items = append(items, poor("held", 5, "the message would wait in the queue for a person: "+j.Held, "look at what the check says; waxwing queue release lets such mail go"))
 	}
@@ -35,6 +38,9 @@ func (j *judge) findings() (items []Item) {
 	var order []string
 	for i := range j.Server {
 		f := j.Server[i]
+		if cost[f.Record] == 0 {
+			continue // not what a receiver goes by, or looked at here
+		}
 		if _, seen := byRecord[f.Record]; !seen {
 			order = append(order, f.Record)
 		}
@@ -49,12 +55,15 @@ func (j *judge) findings() (items []Item) {
 	return items
 }
 
+// cost is what a finding about a server costs that fails, by what it is about.
+// The SPF record of its name is looked at with the others.
+var cost = map[string]int{"ptr": 25, "blocklist": 20, "a": 10}
+
 // points are what a finding about a server costs.
 func points(f *appliance.Finding) int {
-	cost := map[string]int{"ptr": 25, "blocklist": 20, "a": 10}[f.Record]
 	switch f.Status {
 	case appliance.FoundFail:
-		return max(cost, 5)
+		return cost[f.Record]
 	case appliance.FoundWarn:
 		return 3
 	}

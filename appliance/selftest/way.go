@@ -20,7 +20,7 @@ func Prepare(ctx context.Context, a *appliance.Appliance, m appliance.Accepted) 
 	s := doctor.SubjectOf(a, true)
 	l := &Letter{
 		Envelope: m.Envelope, Message: appliance.Message{ID: m.ID, Header: m.Header, Body: body}, SignedBy: m.Origin.SignedBy,
-		Keys: s.Records, Resolver: a.Resolver(), Now: m.Received,
+		Captured: s.Settings.Mode == appliance.ModeCapture, Keys: s.Records, Resolver: a.Resolver(), Now: m.Received,
 	}
 	if d := m.Deliveries[0]; d.Held {
 		l.Held = strings.TrimPrefix(d.Recipients[0].Last.Reply.Text, "Held for the administrator to look at: ")
