@@ -152,6 +152,9 @@ func (v *checkupView) finding(f *appliance.Finding, indent int) {
 		}
 	}
 	for i := range f.Parts {
+		if !v.verbose && f.Worst() == appliance.FoundOK {
+			break // f says it all
+		}
 		v.finding(&f.Parts[i], indent+2)
 	}
 }
