@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/records"
 )
@@ -86,8 +88,26 @@ func (s *Server) publishRecords(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return recordsError(err)
 	}
+	if !want.DryRun {
+		s.logPublished(done)
+	}
 	writeJSON(w, http.StatusOK, done)
 	return nil
+}
+
+// logPublished says what was changed in the DNS: somebody may ask one day.
+func (s *Server) logPublished(done records.Publication) {
+	for _, c := range records.Writes(done.Changes) {
+		fields := []zap.Field{
+			zap.String("through", done.Through), zap.String("action", string(c.Action)), zap.String("name", c.Name), zap.String("type", c.Type),
+			zap.String("old", c.Old), zap.String("new", c.New),
+		}
+		if c.Error != "" {
+			s.opts.Log.Warn("a DNS record could not be written", append(fields, zap.String("error", c.Error))...)
+			continue
+		}
+		s.opts.Log.Info("a DNS record was written", fields...)
+	}
 }
 
 // recordsError is what a program is told: 404 if the configuration has nothing

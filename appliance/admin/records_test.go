@@ -30,6 +30,17 @@ func (z emptyZone) AskAuthority(_ context.Context, _ appliance.QueryType, name s
 	return appliance.AuthorityAnswer{Zone: "example.com", Name: name, Servers: []appliance.ServerAnswer{s}}, nil
 }
 
+func (z emptyZone) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if texts := z.written.texts[strings.TrimSuffix(name, ".")]; len(texts) > 0 {
+		return texts, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+}
+
+func (emptyZone) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+}
+
 func (emptyZone) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, error) {
 	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/spf"
 )
 
 // Facts are what the records follow from.
@@ -47,6 +48,7 @@ func Survey(g *appliance.Graph, o Options) Facts {
 	f := Facts{Reports: g.Settings.Deliverability.Reports, Includes: slices.Clone(g.Settings.Deliverability.SPFInclude)}
 	f.host(g.Settings.Hostname)
 	f.ways(g, o.Machine)
+	f.bounds()
 	f.senders(g)
 	f.receives(g)
 	f.published(g, o)
@@ -100,6 +102,19 @@ func (f *Facts) ways(g *appliance.Graph, machine []netip.Addr) {
 	case f.Direct && len(f.Sources) == 0:
 		f.Vague = true
 		f.miss(`The addresses that mail leaves from are not known: this machine has no public one. Write those that the world sees: deliverability { addresses = ["203.0.113.7"] }; "waxwing doctor" can find them.`)
+	}
+}
+
+// surelyFits is how long an SPF record may be, in octets (RFC 7208, section 3.4).
+const surelyFits = 450
+
+// bounds says when the SPF record of the domains is too much for receivers.
+func (f *Facts) bounds() {
+	if n := len(f.Includes); n > spf.MaxLookups {
+		f.miss("SPF would have to include %d records, and receivers take no record that needs more than %d look-ups (RFC 7208, section 4.6.4): take out what is no longer used.", n, spf.MaxLookups)
+	}
+	if n := len(composeSPF(f.addresses(), f.Includes, "~all")); n > surelyFits {
+		f.miss("The SPF record has %d octets, and no more than %d surely fit into an answer (RFC 7208, section 3.4): put some of it into a record of its own, and include that with spf_include.", n, surelyFits)
 	}
 }
 

@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -185,6 +186,21 @@ func TestSurveyNothingLeaves(t *testing.T) {
 		f := Survey(g, Options{Started: true})
 		if f.Direct || f.Vague || len(f.Missing) != 1 || !strings.HasPrefix(f.Missing[0], want) {
 			t.Errorf("%s: %+v", mode, f)
+		}
+	}
+}
+
+// TestSurveyBounds: what receivers would not take.
+func TestSurveyBounds(t *testing.T) {
+	g := graph(appliance.Outbound{}, func(g *appliance.Graph) {
+		for i := range 11 {
+			g.Settings.Deliverability.SPFInclude = append(g.Settings.Deliverability.SPFInclude, fmt.Sprintf("_spf%d.%s.example.net", i, strings.Repeat("x", 30)))
+		}
+	})
+	missing := strings.Join(Survey(g, Options{Machine: []netip.Addr{ip("203.0.113.9")}, Started: true}).Missing, "\n")
+	for _, want := range []string{"would have to include 11 records", "put some of it into a record of its own"} {
+		if !strings.Contains(missing, want) {
+			t.Errorf("%q has no %q", missing, want)
 		}
 	}
 }
