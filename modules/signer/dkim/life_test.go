@@ -64,6 +64,29 @@ func TestDamagedMeanwhile(t *testing.T) {
 	})
 }
 
+// TestLostLife: keys that were rotated, without their states, are no reason to
+// begin with a new one; which of them signs is not known.
+func TestLostLife(t *testing.T) {
+	for _, c := range []struct {
+		stored string
+		lost   bool
+	}{
+		{"waxwing-ed25519-20260101", true},
+		{"waxwing-ed25519-20260101-2", true},
+		{"waxwing-ed25519", false},
+		{"waxwing-ed25519-2", false},
+		{"waxwing-ed25519-2026", false},
+		{"mail-20260101", false}, // put there by somebody
+	} {
+		w := newWorld(t)
+		check(t, w.values.Put(t.Context(), "example.com/"+c.stored+".private", edKey.PEM()))
+		_, err := w.try()
+		if lost := err != nil && strings.Contains(err.Error(), "are missing beside keys that have been rotated"); lost != c.lost || !lost && err != nil {
+			t.Errorf("%s: %v", c.stored, err)
+		}
+	}
+}
+
 // TestFaults: whatever operation of the store fails, in whatever step of a
 // rotation, the signer goes on signing with a key that the store has, and the
 // rotation ends when the store works again.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -133,6 +135,9 @@ func (d *DKIM) begin(ctx context.Context, domain string) (h *held, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.bereft(domain, since); err != nil {
+		return nil, err
+	}
 	h = &held{life: &life{Version: lifeVersion}, keys: make(map[string]*Key)}
 	for _, w := range d.plan.keys[domain] {
 		key, err := d.make(ctx, w)
@@ -152,6 +157,24 @@ func (d *DKIM) begin(ctx context.Context, domain string) (h *held, err error) {
 		h.life.Keys, h.keys[w.selector] = append(h.life.Keys, k), key
 	}
 	return d.save(ctx, domain, h)
+}
+
+// dated is what is behind the selector of the configuration in the name of a
+// key that has been rotated.
+var dated = regexp.MustCompile(`^20[0-9]{6}(-[0-9]+)?\.private$`)
+
+// bereft objects to stored keys that only a life can have made, where there is
+// none: it has been lost, and with it which of them signs.
+func (d *DKIM) bereft(domain string, stored map[string]time.Time) error {
+	for _, w := range d.plan.keys[domain] {
+		for name := range stored {
+			if rest, ok := strings.CutPrefix(name, domain+"/"+w.selector+"-"); ok && dated.MatchString(rest) {
+				return fmt.Errorf("the states of the DKIM keys of %s, %s in the store, are missing beside keys that have been rotated; restore that value from the backup that the keys are from",
+					domain, lifeName(domain))
+			}
+		}
+	}
+	return nil
 }
 
 // modified is when the keys of a domain were stored.
