@@ -179,6 +179,10 @@ func (j *judge) conclude(s *signature, v *msgdkim.Verification) {
 		// RFC 6376, section 3.6.1: with t=s the domain of i= "MUST NOT be a
 		// subdomain" of d=. The library does not look.
 		s.item = bad(s.title(), 0, fmt.Sprintf("the key at %s has t=s, and i=%s is not %s itself", s.name(), s.agent, s.domain), "remove t=s from the record, or i= from the signature")
+	case v.Err != nil && strings.Contains(v.Err.Error(), "domain mismatch") && within(agent, s.domain):
+		// RFC 6376, section 3.5, i=: its domain is d= or a subdomain of it, and
+		// domains have no case. The library thinks that they have.
+		s.item = unknown(s.title(), "it is not known whether it verifies: i=%s and d= are written differently, which some verifiers refuse; write i= as d=, or leave it out", s.agent)
 	case v.Err != nil:
 		s.item = bad(s.title(), 0, fmt.Sprintf("it does not verify with the key at %s: %s", s.name(), strings.TrimPrefix(v.Err.Error(), "dkim: ")), j.whyNot(s, v.Err))
 	case s.key.Testing():
@@ -190,11 +194,17 @@ func (j *judge) conclude(s *signature, v *msgdkim.Verification) {
 	}
 }
 
+// within says whether a domain is another one or below it, in whatever case.
+func within(domain, parent string) bool {
+	domain = strings.ToLower(domain)
+	return domain == parent || strings.HasSuffix(domain, "."+parent)
+}
+
 // whyNot says what to do about a signature that does not verify.
 func (j *judge) whyNot(s *signature, err error) string {
 	switch {
 	case strings.Contains(err.Error(), "domain mismatch"):
-		return "sign with i= in the same letters as d=, or without i=: some verifiers do not see that they are the same"
+		return "sign without i=, or with one whose domain is d= or below it"
 	case strings.Contains(err.Error(), "signature did not verify"):
 		return fmt.Sprintf("publish the public half of the key that signs: the one at %s is another; or sign with another selector", s.name())
 	case strings.Contains(err.Error(), "body hash"):
