@@ -39,9 +39,25 @@ func (l *List) read(answer []netip.Addr) (all []Code, v verdict) {
 		if v = l.refused(ip); v != (verdict{}) {
 			return nil, v
 		}
-		all = append(all, Code{Addr: ip.String(), Meaning: l.Codes[ip.String()].Text})
+		all = append(all, Code{Addr: ip.String(), Meaning: l.meaning(ip)})
 	}
 	return all, v
+}
+
+// meaning is what an answer means, "" if that is not known. RFC 5782, section
+// 2.3: lists of several kinds have an address for each, or a bit.
+func (l *List) meaning(code netip.Addr) string {
+	if m, ok := l.Codes[code.String()]; ok {
+		return m.Text
+	}
+	var words []string
+	last := code.As4()[3]
+	for bit := byte(1); bit != 0; bit <<= 1 {
+		if text := l.Bits[bit]; text != "" && last&bit != 0 {
+			words = append(words, text)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // refused says why an address is no code of a listing.

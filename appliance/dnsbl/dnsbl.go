@@ -182,7 +182,8 @@ func (q *question) look(ctx context.Context, label string) ([]netip.Addr, error)
 // purposes." Of a list that has both kinds of addresses, not all have the one
 // of IPv6.
 func (q *question) tried(ctx context.Context) (v verdict) {
-	for _, label := range q.always(q.list) {
+	labels, text := q.always(q.list)
+	for _, label := range labels {
 		answer, err := q.look(ctx, label)
 		switch {
 		case err != nil:
@@ -192,7 +193,7 @@ func (q *question) tried(ctx context.Context) (v verdict) {
 			return v
 		}
 	}
-	return q.list.listsNothing(q.alwaysText)
+	return q.list.listsNothing(text)
 }
 
 // explain adds the words of the list to a listing.

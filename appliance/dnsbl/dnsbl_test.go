@@ -237,6 +237,18 @@ func TestNamed(t *testing.T) {
 	}
 }
 
+// TestBits: SURBL and URIBL have a bit for each kind, and test entries of their
+// own.
+func TestBits(t *testing.T) {
+	lists := Named([]string{"multi.surbl.org", "multi.uribl.com"})
+	all := CheckDomain(t.Context(), dnsOf("bad.example.multi.surbl.org A 127.0.0.72\nbad.example.multi.uribl.com A 127.0.0.1"), lists, "bad.example")
+	compare(t, &all[0], "multi.surbl.org lists bad.example: 127.0.0.72 (a domain of phishing, a domain that spam links to) ⇒ find out what has sent spam and end it, then ask multi.surbl.org to remove the entry: https://www.surbl.org/surbl-analysis")
+	compare(t, &all[1], "multi.uribl.com does not say whether bad.example is listed: it answers 127.0.0.1: it refuses to answer this DNS server, or it is closed ⇒ set resolver")
+	all = CheckDomain(t.Context(), dnsOf("test.surbl.org.multi.surbl.org A 127.0.0.254"), lists, "good.example")
+	compare(t, &all[0], "multi.surbl.org does not list good.example")
+	compare(t, &all[1], `multi.uribl.com does not say whether good.example is listed: it does not list the domain "test.uribl.com", which`)
+}
+
 func TestPage(t *testing.T) {
 	all := Check(t.Context(), dnsOf(sixName+"zen.spamhaus.org A 127.0.0.4"), Named([]string{"zen.spamhaus.org"}), six)
 	const want = "https://check.spamhaus.org/results/?query=2001%3Adb8%3A1%3A2%3A3%3A4%3A567%3A89ab"

@@ -17,10 +17,12 @@ type List struct {
 	IPv4, IPv6, Domains bool
 
 	Codes    map[string]Meaning // what its answers mean: "127.0.0.4"
+	Bits     map[byte]string    // what the bits of the last octet mean, if it answers that way
 	Refusals map[string]string  // answers of its own that are no listings, and why it gives them
 	Page     string             // where to look up a subject and have it removed; {} stands for the subject
 	Removal  string             // when it removes an entry by itself; "" if it wants to be asked
 	Terms    string             // where it says whom it answers
+	Test     string             // the domain that is always listed, if it is not "test"
 	Keyed    bool               // Zone comes after the key of an account
 }
 
@@ -76,11 +78,13 @@ const spamhausTerms = "https://www.spamhaus.org/faqs/dnsbl-usage/"
 func known() []List {
 	return []List{
 		{Zone: "zen.spamhaus.org", IPv4: true, IPv6: true, Codes: zen(), Page: "https://check.spamhaus.org/results/?query={}", Terms: spamhausTerms},
-		{Zone: "bl.spamcop.net", IPv4: true, Codes: oneCode(), Page: "https://www.spamcop.net/w3m?action=checkblock&ip={}", Removal: "it removes the entry a day after the last report"},
-		{Zone: "b.barracudacentral.org", IPv4: true, Codes: oneCode(), Page: "https://www.barracudacentral.org/rbl/removal-request/{}", Terms: "https://www.barracudacentral.org/rbl"},
+		{Zone: "bl.spamcop.net", IPv4: true, IPv6: true, Codes: oneCode(), Page: "https://www.spamcop.net/w3m?action=checkblock&ip={}", Removal: "it removes the entry a day after the last report"},
+		{Zone: "b.barracudacentral.org", IPv4: true, IPv6: true, Codes: oneCode(), Page: "https://www.barracudacentral.org/rbl/removal-request/{}", Terms: "https://www.barracudacentral.org/rbl"},
 		{Zone: "psbl.surriel.com", IPv4: true, Codes: oneCode(), Page: "https://psbl.org/listing?ip={}"},
 		{Zone: "dnsbl-1.uceprotect.net", IPv4: true, Codes: oneCode(), Page: "https://www.uceprotect.net/en/rblcheck.php?ipr={}", Removal: "it removes the entry a week after the last spam"},
 		{Zone: "dbl.spamhaus.org", Domains: true, Codes: dbl(), Refusals: dblRefusals(), Page: "https://check.spamhaus.org/results/?query={}", Terms: spamhausTerms},
+		{Zone: "multi.surbl.org", Domains: true, Bits: surbl(), Test: "test.surbl.org", Page: "https://www.surbl.org/surbl-analysis"},
+		{Zone: "multi.uribl.com", Domains: true, Bits: uribl(), Test: "test.uribl.com", Terms: "http://uribl.com/about.shtml"},
 
 		{Zone: "zen.dq.spamhaus.net", Keyed: true, IPv4: true, IPv6: true, Codes: zen(), Page: "https://check.spamhaus.org/results/?query={}"},
 		{Zone: "dbl.dq.spamhaus.net", Keyed: true, Domains: true, Codes: dbl(), Refusals: dblRefusals(), Page: "https://check.spamhaus.org/results/?query={}"},
@@ -127,4 +131,14 @@ func dblRefusals() map[string]string {
 // oneCode is the answer of lists that have one.
 func oneCode() map[string]Meaning {
 	return map[string]Meaning{"127.0.0.2": {Text: "spam has come from it recently"}}
+}
+
+// surbl are the bits of SURBL, a list of domains that are linked to.
+func surbl() map[byte]string {
+	return map[byte]string{8: "a domain of phishing", 16: "a domain of malware", 64: "a domain that spam links to", 128: "a web site that has been broken into"}
+}
+
+// uribl are the bits of URIBL, another one.
+func uribl() map[byte]string {
+	return map[byte]string{2: "black: a domain of spammers", 4: "grey: a domain of unwanted mail in bulk", 8: "red: a new domain that spam links to"}
 }

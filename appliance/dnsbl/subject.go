@@ -1,6 +1,8 @@
 package dnsbl
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -14,9 +16,9 @@ type subject struct {
 	in    func(*List) bool
 
 	// The entries to try a list with (RFC 5782, section 5).
-	always                func(*List) []string // labels of those that are listed: one of them is
-	never                 string               // the label of the one that is not
-	alwaysText, neverText string
+	always    func(*List) (labels []string, text string) // that are listed, one of them at least
+	never     string                                     // the label of the one that is not
+	neverText string
 }
 
 // Addresses to try a list with: "IPv6-based DNSxLs MUST contain an entry for
@@ -32,31 +34,34 @@ func subjectOf(ip netip.Addr) subject {
 	s := subject{text: ip.String(), label: reversed(ip)}
 	if ip.Is4() {
 		s.in = func(l *List) bool { return l.IPv4 }
-		s.always = func(*List) []string { return []string{reversed(always4)} }
-		s.never, s.alwaysText, s.neverText = reversed(never4), always4.String(), never4.String()
+		s.always = func(*List) ([]string, string) { return []string{reversed(always4)}, always4.String() }
+		s.never, s.neverText = reversed(never4), never4.String()
 		return s
 	}
 	s.in = func(l *List) bool { return l.IPv6 && ip.IsValid() }
-	s.always = func(l *List) []string {
+	s.always = func(l *List) ([]string, string) {
 		labels := []string{reversed(always6)}
 		if l.IPv4 {
 			labels = append(labels, reversed(always4))
 		}
-		return labels
+		return labels, always6.String()
 	}
-	s.never, s.alwaysText, s.neverText = reversed(never6), always6.String(), never6.String()
+	s.never, s.neverText = reversed(never6), never6.String()
 	return s
 }
 
 // subjectOfDomain: "Domain-name-based DNSxLs MUST contain an entry for the
 // reserved domain name "TEST" … MUST NOT contain an entry for the reserved
-// domain name "INVALID"".
+// domain name "INVALID"". Some have another one instead of "TEST".
 func subjectOfDomain(domain string) subject {
 	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
 	return subject{
 		text: domain, label: domain, in: func(l *List) bool { return l.Domains && domain != "" },
-		always: func(*List) []string { return []string{"test"} }, never: "invalid",
-		alwaysText: `the domain "test"`, neverText: `the domain "invalid"`,
+		always: func(l *List) ([]string, string) {
+			test := cmp.Or(l.Test, "test")
+			return []string{test}, fmt.Sprintf("the domain %q", test)
+		},
+		never: "invalid", neverText: `the domain "invalid"`,
 	}
 }
 
