@@ -159,7 +159,7 @@ func (p *Pipeline) outward() []netip.Addr {
 		if out.Via != "" {
 			return nil
 		}
-		known = known && len(out.Addresses) > 0
+		known = known && out.seen()
 		all = append(all, out.Addresses...)
 	}
 	if p.house.Outward != nil {
@@ -171,6 +171,20 @@ func (p *Pipeline) outward() []netip.Addr {
 		return nil
 	}
 	return all
+}
+
+// seen says whether Addresses are those that receivers see: there is one for each
+// of Families, and none is private or of a carrier's NAT.
+func (o *Outbound) seen() bool {
+	unused := func(family string) bool { return len(o.Families) > 0 && !slices.Contains(o.Families, family) }
+	ip4, ip6 := unused("ip4"), unused("ip6")
+	for _, ip := range o.Addresses {
+		if !ip.IsGlobalUnicast() || ip.IsPrivate() || carrierNets.Contains(ip.Unmap()) {
+			return false
+		}
+		ip4, ip6 = ip4 || ip.Unmap().Is4(), ip6 || !ip.Unmap().Is4()
+	}
+	return ip4 && ip6
 }
 
 // relays are those that mail of this pipeline can take, each once.

@@ -140,8 +140,11 @@ func (r *outboundRelay) Outbound() Outbound { return r.out }
 
 // TestAlignmentAddresses: SPF is asked for the addresses that are known.
 func TestAlignmentAddresses(t *testing.T) {
+	inside, between := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("100.64.3.4")
+	six := netip.MustParseAddr("2001:db8::1")
 	one, two := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	to := func(name string, o Outbound) Ref[Relay] {
+		o.Families = []string{"ip4"}
 		return RefTo[Relay](Addr{KindRelay, name}, &outboundRelay{out: o})
 	}
 	direct, other := to("a", Outbound{Addresses: []netip.Addr{one}}), to("b", Outbound{Addresses: []netip.Addr{two}})
@@ -154,6 +157,11 @@ func TestAlignmentAddresses(t *testing.T) {
 		"of the relay":       {relay: direct, want: []netip.Addr{one}},
 		"of both relays":     {relay: direct, route: other, want: []netip.Addr{one, two}},
 		"behind NAT":         {relay: direct, world: []netip.Addr{two}, want: []netip.Addr{two}},
+		"a private one":      {relay: direct, route: to("e", Outbound{Addresses: []netip.Addr{inside}})},
+		"one of a carrier":   {relay: to("f", Outbound{Addresses: []netip.Addr{one, between}})},
+		"private, but told":  {relay: to("e", Outbound{Addresses: []netip.Addr{inside}}), world: []netip.Addr{two}, want: []netip.Addr{two}},
+		"one family of two":  {relay: RefTo[Relay](Addr{KindRelay, "g"}, &outboundRelay{out: Outbound{Addresses: []netip.Addr{one}}})},
+		"both families":      {relay: RefTo[Relay](Addr{KindRelay, "g"}, &outboundRelay{out: Outbound{Addresses: []netip.Addr{one, six}}}), want: []netip.Addr{one, six}},
 		"not known":          {relay: direct, route: to("c", Outbound{})},
 		"known to the file":  {relay: to("c", Outbound{}), world: []netip.Addr{two}, want: []netip.Addr{two}},
 		"of a provider":      {relay: direct, route: to("d", Outbound{Via: "smtp.example"}), world: []netip.Addr{two}},
