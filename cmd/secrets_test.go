@@ -109,7 +109,7 @@ func TestP19(t *testing.T) {
 	for _, command := range []string{
 		"status --json", "status", "queue list --json", "queue list --wide", "queue summary", "queue sites --json", "dkim show --json", "dkim list --json",
 		"validate --json", "reload --plan --json", "reload", "version", "capture list", "fmt --check",
-		"tls list", "tls list --json", "tls renew mail.example.com", "tls tlsa", "dns --json", "dns --format table", "tls reports", "explain --from app@example.com --to you@example.net --json",
+		"tls list", "tls list --json", "tls renew mail.example.com", "tls tlsa", "dns --json", "dns --format table", "tls reports", "doctor --offline -v", "doctor --offline --json", "explain --from app@example.com --to you@example.net --json",
 	} {
 		r.ask(strings.Fields(command)...)
 	}

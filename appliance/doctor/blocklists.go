@@ -3,9 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/dnsbl"
@@ -31,16 +29,9 @@ func (s *Subject) blocklists(ctx context.Context) []appliance.Finding {
 	case len(lists) == 0:
 		return []appliance.Finding{skipped(name, "deliverability.blocklists names none")}
 	}
-	found := make([][]appliance.Finding, len(sources))
-	var all sync.WaitGroup
-	for i, src := range sources {
-		all.Go(func() {
-			ip := src.Addr.String()
-			found[i] = listings(ip, dnsbl.Check(ctx, s.Resolver, lists, src.Addr))
-		})
-	}
-	all.Wait()
-	return slices.Concat(found...)
+	return each(sources, func(src Source) []appliance.Finding {
+		return listings(src.Addr.String(), dnsbl.Check(ctx, s.Resolver, lists, src.Addr))
+	})
 }
 
 // domainLists looks for a domain that mail is sent from.

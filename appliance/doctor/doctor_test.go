@@ -160,7 +160,7 @@ var findingTests = []findingTest{
 	{name: "blocklists-refuse", words: "reputation", zone: listTests + "5.113.0.203.zen.spamhaus.org. A 127.255.255.254\n", change: lists},
 	{name: "blocklists-no-dns", words: "reputation", zone: "5.113.0.203.zen.spamhaus.org. TXT \"SERVFAIL\"\n5.113.0.203.bl.spamcop.net. TXT \"SERVFAIL\"\n", change: lists},
 	{name: "blocklists-ipv6", words: "reputation", zone: listTests + "5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.zen.spamhaus.org. A 127.0.0.3\n", change: func(w *world) {
-		lists(w)
+		w.Settings.Deliverability.Blocklists = []string{"zen.spamhaus.org"}
 		w.Settings.Deliverability.Addresses = []netip.Addr{netip.MustParseAddr("2001:db8::5")}
 	}},
 	{name: "blocklists-domain", words: "example.com blocklists", zone: listTests + "example.com.dbl.spamhaus.org. A 127.0.1.2\n", change: lists},

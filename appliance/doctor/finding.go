@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"sync"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -38,6 +40,17 @@ func one(name string, f func(ctx context.Context, name string) appliance.Finding
 	return appliance.Examination{Name: name, Run: func(ctx context.Context) []appliance.Finding {
 		return []appliance.Finding{f(ctx, name)}
 	}}
+}
+
+// each looks at several things at the same time, and keeps their order.
+func each[T any](things []T, look func(T) []appliance.Finding) []appliance.Finding {
+	found := make([][]appliance.Finding, len(things))
+	var all sync.WaitGroup
+	for i, thing := range things {
+		all.Go(func() { found[i] = look(thing) })
+	}
+	all.Wait()
+	return slices.Concat(found...)
 }
 
 // isNotFound says whether the DNS has answered that there is none.

@@ -43,9 +43,10 @@ func (s *Subject) reach(ctx context.Context, l *Listener, address string) (*dial
 	if l.implicitTLS() {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // it is our own, whatever its certificate says
 	}
-	d := newDialogue(c)
+	d := newDialogue(ctx, c)
 	code, text, err := d.reply()
 	if err != nil || code != 220 {
+		d.stop()
 		d.c.Close()
 		return nil, fmt.Errorf("no greeting: %s", saying(code, text, err))
 	}

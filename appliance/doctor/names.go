@@ -94,7 +94,7 @@ func join(all []netip.Addr) string {
 }
 
 // reverse looks at the name of each address that mail leaves from.
-func (s *Subject) reverse(ctx context.Context) (all []appliance.Finding) {
+func (s *Subject) reverse(ctx context.Context) []appliance.Finding {
 	const name = "PTR"
 	if why := s.outside(); why != "" {
 		return []appliance.Finding{skipped(name, "%s", why)}
@@ -106,12 +106,10 @@ func (s *Subject) reverse(ctx context.Context) (all []appliance.Finding) {
 	if len(sources) == 0 {
 		return []appliance.Finding{skipped(name, "the public address of this machine is not known")}
 	}
-	for _, src := range sources {
-		f := s.reverseOf(ctx, "PTR of "+src.Addr.String(), src)
-		f.Domain, f.Record = src.Addr.String(), "ptr"
-		all = append(all, f)
-	}
-	return all
+	return each(sources, func(src Source) []appliance.Finding {
+		ip := src.Addr.String()
+		return about(ip, "ptr", []appliance.Finding{s.reverseOf(ctx, "PTR of "+ip, src)})
+	})
 }
 
 // reverseOf wants that the name of an address has that address, and is the one

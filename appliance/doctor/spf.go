@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -19,16 +20,12 @@ func (s *Subject) spf(ctx context.Context, domain string) []appliance.Finding {
 	if s.onlyThroughOthers() {
 		return record
 	}
-	var all []appliance.Finding
-	bad := false
-	for _, src := range s.Sources(ctx) {
-		f := evaluated(spf.Check(ctx, s.Resolver, spf.Query{
+	all := about(domain, "spf", each(s.Sources(ctx), func(src Source) []appliance.Finding {
+		return []appliance.Finding{evaluated(spf.Check(ctx, s.Resolver, spf.Query{
 			IP: src.Addr, HELO: src.Name, From: appliance.Mailbox{Local: "postmaster", Domain: domain},
-		}), src)
-		bad = bad || f.Fix != ""
-		all = append(all, f)
-	}
-	all = about(domain, "spf", all)
+		}), src)}
+	}))
+	bad := slices.ContainsFunc(all, func(f appliance.Finding) bool { return f.Fix != "" })
 	switch {
 	case len(all) == 0 || len(record) == 0:
 		return append(record, all...)

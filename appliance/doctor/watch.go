@@ -125,7 +125,10 @@ func (w *Watch) look(ctx context.Context) time.Duration {
 		w.show()
 		return idleTime
 	}
-	groups := Run(ctx, s.records())
+	var groups []appliance.Finding
+	for _, g := range s.records() { // one after the other: there is no hurry, and there may be many domains
+		groups = append(groups, Run(ctx, []Group{g})...)
+	}
 	if ctx.Err() != nil {
 		return every
 	}

@@ -112,7 +112,7 @@ func (s *Subject) receiver(ctx context.Context, domain string) (text string, ask
 	if err != nil {
 		return fmt.Sprintf("%s, port 25: %v", host, plain(err)), true, false
 	}
-	d := newDialogue(c)
+	d := newDialogue(ctx, c)
 	defer d.quit()
 	code, greeting, err := d.reply()
 	switch {
@@ -142,7 +142,7 @@ func (s *Subject) smarthost(ctx context.Context, name, via string) appliance.Fin
 	if port == 465 {
 		c = tls.Client(c, &tls.Config{ServerName: host, InsecureSkipVerify: true}) // whether it is who it says is for the relay to see
 	}
-	d := newDialogue(c)
+	d := newDialogue(ctx, c)
 	defer d.quit()
 	if code, text, err := d.reply(); err != nil || code != 220 {
 		return fail(name, fmt.Sprintf("port %d of %s does not greet: %s", port, host, saying(code, text, err)),
@@ -173,6 +173,8 @@ func saying(code int, text string, err error) string {
 // A dialogue is SMTP as far as looking needs it. Each line has its time, and
 // what the other side says is bounded.
 type dialogue struct {
+	ctx   context.Context
+	stop  func() bool
 	c     net.Conn
 	r     *bufio.Reader
 	lines []string // of the last reply
@@ -186,8 +188,16 @@ const (
 	maxSaid      = 200  // octets that are shown
 )
 
-func newDialogue(c net.Conn) *dialogue {
-	return &dialogue{c: c, r: bufio.NewReaderSize(c, maxReplyLine)}
+// newDialogue begins a dialogue on a connection. It ends with ctx.
+func newDialogue(ctx context.Context, c net.Conn) *dialogue {
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) }) // what waits, fails
+	return &dialogue{ctx: ctx, stop: stop, c: c, r: bufio.NewReaderSize(c, maxReplyLine)}
+}
+
+// hurry gives the next step its time.
+func (d *dialogue) hurry() error {
+	_ = d.c.SetDeadline(time.Now().Add(lineTime)) // one that is closed says so when it is read
+	return d.ctx.Err()                            // which may have ended before
 }
 
 var errNoSMTP = errors.New("what it says is not SMTP")
@@ -196,7 +206,7 @@ var errNoSMTP = errors.New("what it says is not SMTP")
 func (d *dialogue) reply() (code int, text string, err error) {
 	d.lines = nil
 	for range maxReply {
-		if err := d.c.SetReadDeadline(time.Now().Add(lineTime)); err != nil {
+		if err := d.hurry(); err != nil {
 			return 0, "", err
 		}
 		line, err := d.r.ReadSlice('\n')
@@ -221,7 +231,7 @@ func (d *dialogue) reply() (code int, text string, err error) {
 }
 
 func (d *dialogue) ask(line string) (code int, text string, err error) {
-	if err := d.c.SetWriteDeadline(time.Now().Add(lineTime)); err != nil {
+	if err := d.hurry(); err != nil {
 		return 0, "", err
 	}
 	if _, err := d.c.Write([]byte(line + "\r\n")); err != nil {
@@ -242,6 +252,7 @@ func (d *dialogue) offers(keyword string) bool {
 
 // quit leaves in good order and does not wait for long.
 func (d *dialogue) quit() {
+	d.stop()
 	if d.c.SetDeadline(time.Now().Add(time.Second)) == nil {
 		_, _ = d.c.Write([]byte("QUIT\r\n")) // leaving anyway
 		_, _ = d.r.ReadSlice('\n')
