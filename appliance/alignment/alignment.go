@@ -22,8 +22,9 @@ import (
 	"github.com/waxwing-mail/waxwing/appliance/spf"
 )
 
-// maxAddresses bounds the evaluations for one message.
-const maxAddresses = 4
+// maxAddresses bounds the evaluations for one message: as many as the
+// deliverability block can name.
+const maxAddresses = 32
 
 type aligner struct{ appliance.AlignerContext }
 
@@ -36,7 +37,7 @@ func (a aligner) OrganizationalDomain(ctx context.Context, domain string) (strin
 }
 
 // MayPassSPF implements [appliance.Aligner]: it passes if it does for one of
-// the first addresses. If they are not known, it may pass if the domain has a
+// the addresses. If they are not known, it may pass if the domain has a
 // policy that can be evaluated at all.
 func (a aligner) MayPassSPF(ctx context.Context, domain string, from []netip.Addr) (bool, error) {
 	known := len(from) > 0
@@ -56,6 +57,9 @@ func (a aligner) MayPassSPF(ctx context.Context, domain string, from []netip.Add
 		case !known && r.Result != spf.None && r.Result != spf.PermError:
 			return true, nil
 		}
+	}
+	if len(from) > maxAddresses {
+		failed = errors.Join(failed, fmt.Errorf("mail leaves from %d addresses, and %d are looked at", len(from), maxAddresses))
 	}
 	return false, failed
 }

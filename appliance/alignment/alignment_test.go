@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,7 @@ func TestMayPassSPF(t *testing.T) {
 		"good.example": "v=spf1 ip4:203.0.113.5 -all", "closed.example": "v=spf1 -all", "text.example": "hello",
 		"broken.example": "v=spf1 ip4:nonsense -all", "slow.example": "?",
 	})
+	many := slices.Repeat([]netip.Addr{other}, 33)
 	for _, c := range []struct {
 		domain string
 		from   []netip.Addr
@@ -57,6 +59,8 @@ func TestMayPassSPF(t *testing.T) {
 		{"good.example", []netip.Addr{other}, false, false},
 		{"good.example", []netip.Addr{other, ours}, true, false},
 		{"good.example", nil, true, false},
+		{"good.example", many, false, true},
+		{"good.example", append(many[:31:31], ours), true, false},
 		{"closed.example", []netip.Addr{ours}, false, false},
 		{"closed.example", nil, true, false},
 		{"text.example", []netip.Addr{ours}, false, false},
