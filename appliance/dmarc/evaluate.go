@@ -142,7 +142,11 @@ func (e *Evaluation) conclude(from string, not []string, open error) {
 	switch {
 	case len(e.Aligned) > 0:
 		e.Result = ResultPass
-		e.Why = fmt.Sprintf("%s passed and is aligned with %s", strings.Join(e.Aligned, " and "), from)
+		are := "is"
+		if len(e.Aligned) > 1 {
+			are = "are"
+		}
+		e.Why = fmt.Sprintf("%s passed and %s aligned with %s", strings.Join(e.Aligned, " and "), are, from)
 		return
 	case open != nil:
 		e.Result, e.Why = ResultTempError, open.Error()

@@ -57,22 +57,11 @@ func decided(res *Result) string {
 	return res.Mechanism + " decides"
 }
 
-// allow is the record with the address in it: before what decides otherwise.
+// allow is the record with the address in it: first, where nothing else can
+// decide before it, and where it costs no look-up.
 func (e *evaluation) allow(res *Result) string {
-	terms := strings.Fields(res.Record)
-	i := len(terms)
-	for n, t := range terms {
-		_, mechanism, _ := split(t)
-		_, _, mod := modifier(t)
-		if mechanism == "all" || mod && !Is(t) || t == res.Mechanism && res.At == res.Domain {
-			i = n
-			break
-		}
-	}
-	if i == 0 {
-		return fmt.Sprintf("add %s to the record of %s", addressTerm(e.IP), e.domain)
-	}
-	with := strings.Join(append(append(append([]string{}, terms[:i]...), addressTerm(e.IP)), terms[i:]...), " ")
+	version, rest, _ := strings.Cut(res.Record, " ")
+	with := strings.TrimSpace(version + " " + addressTerm(e.IP) + " " + rest)
 	return fmt.Sprintf("change the TXT record of %s to: %s", e.domain, with)
 }
 
