@@ -146,6 +146,10 @@ func (d *DKIM) move(s *step) error {
 		for _, k := range s.h.life.due(s.now) {
 			s.look(k)
 		}
+		// Who could not be asked because the server stops has not been asked.
+		if err := s.ctx.Err(); errors.Is(err, context.Canceled) {
+			return errors.Join(failed, err)
+		}
 	}
 	return errors.Join(failed, d.commit(s))
 }

@@ -231,6 +231,33 @@ func TestLookAgain(t *testing.T) {
 	})
 }
 
+// TestStopMeanwhile: a server that stops in the middle of a look has not seen
+// anything; one that waits for too long has seen that nobody answers.
+func TestStopMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		check(t, d.RotateKeys(t.Context(), "example.com", appliance.RotateWhenShown))
+		next := first + "-20000101"
+		w.show(key(d, next).Record, both...)
+		time.Sleep(20 * time.Minute)
+		w.wantWaits(d, next, "its record to be known")
+		w.hangs.Store(true)
+		begun := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { time.Sleep(time.Second); cancel() }()
+		before := *d.ring.Load().lives["example.com"].life.find(next)
+		if err := d.RotateKeys(ctx, "example.com", appliance.RotateWhenShown); !errors.Is(err, context.Canceled) || time.Since(begun) != time.Second {
+			t.Errorf("after %v: %v", time.Since(begun), err)
+		}
+		if after := d.ring.Load().lives["example.com"].life.find(next); after.Looks != before.Looks || after.Waits != before.Waits {
+			t.Errorf("%+v after a look that was not one, %+v before", after, before)
+		}
+		time.Sleep(40 * time.Minute)
+		w.wantWaits(d, next, "its record: context deadline exceeded")
+	})
+}
+
 // TestOrders: what a person can ask for.
 func TestOrders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

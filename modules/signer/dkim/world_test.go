@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type world struct {
 	values        valuestest.Values
 	logs          *observer.ObservedLogs
 	log           *zap.Logger
+	hangs         atomic.Bool // the DNS does
 
 	mu      sync.Mutex
 	servers map[string]map[string][]string // by server and name, the texts there
@@ -65,7 +67,11 @@ func newWorld(t *testing.T) *world {
 }
 
 // AskAuthority implements appliance.Authority.
-func (w *world) AskAuthority(_ context.Context, typ appliance.QueryType, name string) (appliance.AuthorityAnswer, error) {
+func (w *world) AskAuthority(ctx context.Context, typ appliance.QueryType, name string) (appliance.AuthorityAnswer, error) {
+	if w.hangs.Load() {
+		<-ctx.Done()
+		return appliance.AuthorityAnswer{}, &net.DNSError{Err: ctx.Err().Error(), IsTemporary: true}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked = append(w.asked, time.Now())
