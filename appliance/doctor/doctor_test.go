@@ -75,6 +75,13 @@ var findingTests = []findingTest{
 			return []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("fe80::1")}, nil
 		}
 	}},
+	{name: "addresses-of-one-family", words: "public", change: func(w *world) {
+		w.Settings.Deliverability.Addresses = nil
+		w.Relays[0].Families = []string{"ip4"}
+		w.Local = func() ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5")}, nil
+		}
+	}},
 	{name: "addresses-of-relay", words: "public", change: func(w *world) {
 		w.Settings.Deliverability.Addresses = nil
 		w.Relays[0].Addresses = []netip.Addr{netip.MustParseAddr("203.0.113.77")}

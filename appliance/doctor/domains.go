@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 // domains is a group for each domain that mail is sent from.
@@ -109,7 +110,7 @@ func (s *Subject) mxHost(ctx context.Context, domain, host string) (f appliance.
 		return unknown(name, err), false
 	}
 	for _, ip := range all {
-		if public(ip) {
+		if records.Public(ip) {
 			return appliance.Finding{}, true
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/records"
 )
 
 // A Source is an address that mail leaves from, as the world sees it.
@@ -67,7 +68,7 @@ func (s *Subject) gather(o *outward) {
 	for _, r := range s.direct() {
 		for _, ip := range r.Addresses {
 			chosen = true
-			if public(ip) {
+			if records.Public(ip) {
 				o.add(ip, "the source addresses of "+r.Addr)
 			}
 		}
@@ -78,14 +79,14 @@ func (s *Subject) gather(o *outward) {
 	}
 	for _, ip := range local {
 		switch {
-		case !public(ip):
+		case !records.Public(ip):
 			o.private = append(o.private, ip)
-		case !chosen:
+		case !chosen && s.uses(ip):
 			o.add(ip, "an address of this machine")
 		}
 	}
 	for _, e := range o.echoed {
-		if !chosen || len(o.sources) == 0 {
+		if s.uses(e.Addr) && (!chosen || len(o.sources) == 0) {
 			o.add(e.Addr, e.From)
 		}
 	}
@@ -108,13 +109,16 @@ func (s *Subject) nameOf(ip netip.Addr) string {
 	return s.Settings.Hostname
 }
 
-// carrier is the network between a customer and a carrier's NAT (RFC 6598).
-var carrier = netip.MustParsePrefix("100.64.0.0/10")
-
-// public says whether the world can see an address.
-func public(ip netip.Addr) bool {
-	ip = ip.Unmap()
-	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !carrier.Contains(ip)
+// uses says whether mail can leave from an address of this machine: relays may
+// be told to use one family alone.
+func (s *Subject) uses(ip netip.Addr) bool {
+	family := "ip6"
+	if ip.Unmap().Is4() {
+		family = "ip4"
+	}
+	return len(s.Relays) == 0 || slices.ContainsFunc(s.direct(), func(r Relay) bool {
+		return len(r.Families) == 0 || slices.Contains(r.Families, family)
+	})
 }
 
 // publicAddresses is the examination of the addresses.
@@ -127,7 +131,7 @@ func (s *Subject) publicAddresses(ctx context.Context, name string) appliance.Fi
 		details = append(details, src.Addr.String()+": "+src.From)
 	}
 	f := ok(name, "mail leaves from %s", strings.Join(texts, ", "))
-	switch unexpected := o.unexpected(); {
+	switch unexpected := s.unexpected(o); {
 	case s.onlyThroughOthers():
 		f = skipped(name, "all mail goes to a smarthost: what counts are its addresses")
 	case s.captures():
@@ -168,9 +172,9 @@ func listed(private []netip.Addr) string {
 }
 
 // unexpected are the addresses that echo servers see and nobody has named.
-func (o *outward) unexpected() []Source {
+func (s *Subject) unexpected(o *outward) []Source {
 	return slices.DeleteFunc(slices.Clone(o.echoed), func(e Source) bool {
-		return slices.ContainsFunc(o.sources, func(s Source) bool { return s.Addr == e.Addr })
+		return !s.uses(e.Addr) || slices.ContainsFunc(o.sources, func(s Source) bool { return s.Addr == e.Addr })
 	})
 }
 
@@ -234,7 +238,7 @@ func (s *Subject) echo(ctx context.Context, network, address string) (ip netip.A
 	if resp.StatusCode != http.StatusOK {
 		return ip, date, fmt.Errorf("it answers %s", resp.Status)
 	}
-	if ip, err = netip.ParseAddr(string(bytes.TrimSpace(b))); err != nil || !public(ip) {
+	if ip, err = netip.ParseAddr(string(bytes.TrimSpace(b))); err != nil || !records.Public(ip) {
 		return ip, date, fmt.Errorf("it answers %.60q, which is no public address", b)
 	}
 	date, err = http.ParseTime(resp.Header.Get("Date"))

@@ -33,11 +33,14 @@ func freeSpace(directory string) (uint64, error) {
 	if s.Bsize <= 0 {
 		return 0, errors.New("the file system does not say")
 	}
-	return s.Bavail * uint64(s.Bsize), nil
+	return octets(s.Bavail) * octets(s.Bsize), nil
 }
 
 func openFiles() (uint64, error) {
 	var limit unix.Rlimit
 	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
-	return limit.Cur, err
+	return octets(limit.Cur), err
 }
+
+// octets is a number as systems have it, which differ in its type.
+func octets[T int64 | uint64 | uint32](n T) uint64 { return uint64(n) }
