@@ -1,6 +1,7 @@
 package selftest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,8 +70,7 @@ func (j *judge) judgePolicy(ctx context.Context, from string, signatures []*sign
 		items = append(items, j.failing(from, &e))
 	case dmarc.ResultNone:
 		j.dmarc = NotMet
-		items = append(items, poor(name, 10, "none: "+e.Why, fmt.Sprintf("publish at _dmarc.%s, type TXT: v=DMARC1; p=none; when all that you send passes, p=quarantine and then p=reject", from)))
-		items = append(items, j.alignment(ctx, from, in))
+		items = append(items, poor(name, 10, "none: "+e.Why, begin(from, &e.Policy)), j.alignment(ctx, from, in))
 	default:
 		if e.Policy.Domain == "" {
 			j.dmarc = NotKnown
@@ -87,6 +87,15 @@ func (j *judge) judgePolicy(ctx context.Context, from string, signatures []*sign
 		items[i].Domain, items[i].Record = from, "dmarc"
 	}
 	return items
+}
+
+// begin says how to get a policy, in place of what is there to no effect.
+func begin(from string, p *dmarc.Policy) string {
+	do := "publish at _dmarc." + from
+	if p.Domain != "" || p.Note != "" {
+		do = fmt.Sprintf("have one record, in place of what is there, at _dmarc.%s", cmp.Or(p.Domain, from))
+	}
+	return do + ", type TXT: v=DMARC1; p=none; when all that you send passes, p=quarantine and then p=reject"
 }
 
 // failing is a message that fails. Whatever the policy asks for, Gmail and

@@ -82,6 +82,36 @@ var letters = map[string]func() letter{
 	"dmarc_unaligned": func() letter {
 		return letter{fields: []string{"From: boss@other.example"}, signers: []signer{{domain: "esp.example", key: 1}}, zone: well()}
 	},
+	"dmarc_unaligned_p_none": func() letter {
+		z := well()
+		z.txt["_dmarc.other.example"] = []string{"v=DMARC1; p=none"}
+		return letter{fields: []string{"From: boss@other.example"}, signers: own, zone: z}
+	},
+	"dmarc_missing_and_unaligned": func() letter {
+		z := well()
+		delete(z.txt, "_dmarc.other.example")
+		return letter{fields: []string{"From: boss@other.example"}, signers: own, zone: z}
+	},
+	"dmarc_silent": func() letter {
+		z := well()
+		z.silent["_dmarc.example.com"] = true
+		return letter{signers: own, zone: z}
+	},
+	"dmarc_twice": func() letter {
+		z := well()
+		z.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=reject", "v=DMARC1; p=none"}
+		return letter{signers: own, zone: z}
+	},
+	"dmarc_with_a_mistake": func() letter {
+		z := well()
+		z.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=reject; adkim=x"}
+		return letter{signers: own, zone: z}
+	},
+	"dmarc_without_effect": func() letter {
+		z := well()
+		z.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=reject; sp=everything; rua=reports@example.com"}
+		return letter{signers: own, zone: z}
+	},
 	"dmarc_missing": func() letter {
 		z := well()
 		delete(z.txt, "_dmarc.example.com")
