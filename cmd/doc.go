@@ -3,7 +3,7 @@
 // lines: see cmd/waxwing, which is also the pattern to copy.
 //
 //	run        is the server: load, start, reload on SIGHUP, stop on SIGTERM
-//	reload, stop, send, queue, capture, events, health, status, tls,
+//	reload, stop, send, selftest, queue, capture, events, health, status, tls,
 //	dkim list|show|rotate|retire
 //	           ask the running server through its admin socket
 //	dns        asks the server, or goes by the file if none runs
