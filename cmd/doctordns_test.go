@@ -1,7 +1,10 @@
 package cmd_test
 
 import (
+	"context"
+	"io"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"sync"
@@ -121,4 +124,25 @@ deliverability {
 	if t.Failed() {
 		t.Log(out)
 	}
+	if text := s.metrics(t); !strings.Contains(text, "\nwaxwing_dns_check_timestamp_seconds 0\n") {
+		t.Errorf("nothing watches the DNS:\n%.500s", text)
+	}
+}
+
+// metrics are those of the server, from its socket.
+func (s *aServer) metrics(t *testing.T) string {
+	t.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", s.dir+"/data/admin.sock")
+	}}}
+	resp, err := c.Get("http://localhost/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
