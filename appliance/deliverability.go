@@ -20,9 +20,11 @@ type DeliverabilitySettings struct {
 	// nothing else, as "https://api.ipify.org". Only "waxwing doctor" and the
 	// watch ask them. Default: none is asked.
 	Echo []string `hcl:"echo,optional"`
-	// The lists of bad senders that the addresses are looked up in. Default:
-	// the common ones that answer without an account; [] is none.
-	Blocklists []string `hcl:"blocklists,optional"`
+	// The lists of bad senders that the addresses are looked up in, as
+	// "zen.spamhaus.org", or with the key of an account as its operator writes
+	// it: "KEY.zen.dq.spamhaus.net". Default: the common ones that answer without
+	// an account; [] is none.
+	Blocklists []Secret `hcl:"blocklists,optional"`
 	// What the SPF records of the domains include besides the addresses, as
 	// "_spf.example.net": others that send mail from these domains.
 	SPFInclude []string `hcl:"spf_include,optional"`
@@ -77,14 +79,14 @@ func (d *DeliverabilitySettings) Check() error {
 	if u := d.Webhook.Reveal(); u != "" && checkWebAddress(u, "https", "http") != nil {
 		return &AttrError{Attr: "webhook", Msg: `is no web address; write "https://hooks.example.com/waxwing"`} // it may hold a token: it is not shown
 	}
-	for _, l := range []struct {
-		attr  string
-		names []string
-	}{{"blocklists", d.Blocklists}, {"spf_include", d.SPFInclude}} {
-		for _, name := range l.names {
-			if err := checkRecordName(name); err != nil {
-				return &AttrError{Attr: l.attr, Msg: err.Error()}
-			}
+	for i, zone := range d.Blocklists { // it may hold a key: it is not shown
+		if checkRecordName(zone.Reveal()) != nil {
+			return &AttrError{Attr: "blocklists", Msg: fmt.Sprintf(`number %d is no name in the DNS; write one such as "zen.example.org"`, i+1)}
+		}
+	}
+	for _, name := range d.SPFInclude {
+		if err := checkRecordName(name); err != nil {
+			return &AttrError{Attr: "spf_include", Msg: err.Error()}
 		}
 	}
 	if d.Watch != 0 && d.Watch < leastWatch {
@@ -108,4 +110,17 @@ func checkRecordName(name string) error {
 		return fmt.Errorf(`%q is no name in the DNS; write one such as "zen.example.org"`, name)
 	}
 	return nil
+}
+
+// BlocklistZones are the names of the lists to ask, with their keys; nil stands
+// for the common ones.
+func (d *DeliverabilitySettings) BlocklistZones() []string {
+	if d.Blocklists == nil {
+		return nil
+	}
+	all := make([]string, 0, len(d.Blocklists))
+	for _, zone := range d.Blocklists {
+		all = append(all, zone.Reveal())
+	}
+	return all
 }

@@ -21,7 +21,8 @@ admin {
 }
 metrics { address = "%[3]s" }
 deliverability {
-  webhook = "https://127.0.0.1:1/MARK-hook-token"
+  webhook    = "https://127.0.0.1:1/MARK-hook-token"
+  blocklists = ["MARK-list-key.zen.dq.spamhaus.net"]
 }
 listener "submission" "public" {
   address = "%[4]s"
@@ -89,7 +90,7 @@ pipeline "outgoing" {
 // marks are what no output may hold, besides the keys.
 var marks = []string{
 	"MARK-token-0123456789", "MARK-literal-password", "MARK-env-password", "MARK-file-password",
-	"MARKMARKMARK", "MARK-relay-password", "MARK-wrong-password", "MARK-eab-key", "MARK-hook-token", "MARK/tsig/key", "BEGIN PRIVATE KEY",
+	"MARKMARKMARK", "MARK-relay-password", "MARK-wrong-password", "MARK-eab-key", "MARK-hook-token", "mark-list-key", "MARK-list-key", "MARK/tsig/key", "BEGIN PRIVATE KEY",
 }
 
 // badKey is a file that is taken for a key, and is none.

@@ -36,7 +36,7 @@ func TestP19Places(t *testing.T) {
 func secretsOf(under string, list []config.Attribute) (all []string) {
 	for _, a := range list {
 		switch a.Type {
-		case "secret":
+		case "secret", "list of secrets":
 			all = append(all, under+a.Name)
 		case "block":
 			all = append(all, secretsOf(under+a.Name+" ", a.Block)...)
@@ -47,7 +47,7 @@ func secretsOf(under string, list []config.Attribute) (all []string) {
 
 var (
 	opened   = regexp.MustCompile(`^\s*(\w+)(?: "(\w+)")?(?: "(\w+)")? \{`)
-	assigned = regexp.MustCompile(`(\w+) += (?:"[^"]*MARK|env\("MARK|file\(|env\("MARK)`)
+	assigned = regexp.MustCompile(`(\w+) += (?:\[?"[^"]*MARK|env\("MARK|file\(|env\("MARK)`)
 )
 
 // places lists where a file, laid out as usual, has marks.

@@ -18,7 +18,7 @@ func (s *Subject) reputation() Group {
 func (s *Subject) blocklists(ctx context.Context) []appliance.Finding {
 	const name = "blocklists"
 	sources := s.Sources(ctx)
-	lists := dnsbl.Named(s.Settings.Deliverability.Blocklists)
+	lists := dnsbl.Named(s.Settings.Deliverability.BlocklistZones())
 	switch why := s.outside(); {
 	case why != "":
 		return []appliance.Finding{skipped(name, "%s", why)}
@@ -36,7 +36,7 @@ func (s *Subject) blocklists(ctx context.Context) []appliance.Finding {
 
 // domainLists looks for a domain that mail is sent from.
 func (s *Subject) domainLists(ctx context.Context, domain string) []appliance.Finding {
-	lists := dnsbl.Named(s.Settings.Deliverability.Blocklists)
+	lists := dnsbl.Named(s.Settings.Deliverability.BlocklistZones())
 	return listings(domain, dnsbl.CheckDomain(ctx, s.Resolver, lists, domain))
 }
 

@@ -160,14 +160,14 @@ var findingTests = []findingTest{
 	{name: "bimi-without-policy", words: "bimi", zone: "default._bimi.example.com. TXT \"v=BIMI1; l=https://example.com/logo.svg\"\n_dmarc.example.com. TXT \"v=DMARC1; p=none\""},
 	{name: "dmarc-no-dns", words: "dmarc", zone: `_dmarc.example.com. TXT "SERVFAIL"`},
 
-	{name: "blocklists-none", words: "reputation", change: func(w *world) { w.Settings.Deliverability.Blocklists = []string{} }},
+	{name: "blocklists-none", words: "reputation", change: func(w *world) { w.Settings.Deliverability.Blocklists = []appliance.Secret{} }},
 	{name: "blocklists-well", words: "blocklists", zone: listTests, change: lists},
 	{name: "blocklists-listed", words: "reputation", zone: listTests + "5.113.0.203.zen.spamhaus.org. A 127.0.0.4\n" +
 		"5.113.0.203.zen.spamhaus.org. TXT \"https://www.spamhaus.org/query/ip/203.0.113.5\"\n", change: lists},
 	{name: "blocklists-refuse", words: "reputation", zone: listTests + "5.113.0.203.zen.spamhaus.org. A 127.255.255.254\n", change: lists},
 	{name: "blocklists-no-dns", words: "reputation", zone: "5.113.0.203.zen.spamhaus.org. TXT \"SERVFAIL\"\n5.113.0.203.bl.spamcop.net. TXT \"SERVFAIL\"\n", change: lists},
 	{name: "blocklists-ipv6", words: "reputation", zone: listTests + "5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.zen.spamhaus.org. A 127.0.0.3\n", change: func(w *world) {
-		w.Settings.Deliverability.Blocklists = []string{"zen.spamhaus.org"}
+		w.Settings.Deliverability.Blocklists = []appliance.Secret{appliance.NewSecret("zen.spamhaus.org")}
 		w.Settings.Deliverability.Addresses = []netip.Addr{netip.MustParseAddr("2001:db8::5")}
 	}},
 	{name: "blocklists-domain", words: "example.com blocklists", zone: listTests + "example.com.dbl.spamhaus.org. A 127.0.1.2\n", change: lists},
@@ -202,7 +202,7 @@ dbltest.com.dbl.spamhaus.org. A 127.0.1.2
 
 // lists lets three lists be asked.
 func lists(w *world) {
-	w.Settings.Deliverability.Blocklists = []string{"zen.spamhaus.org", "bl.spamcop.net", "dbl.spamhaus.org"}
+	w.Settings.Deliverability.Blocklists = []appliance.Secret{appliance.NewSecret("zen.spamhaus.org"), appliance.NewSecret("bl.spamcop.net"), appliance.NewSecret("dbl.spamhaus.org")}
 }
 
 // manyLookups is a record that passes at once, and has more behind that than

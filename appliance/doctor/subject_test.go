@@ -51,7 +51,7 @@ func newWorld(t *testing.T, r appliance.Resolver) *world {
 	set := appliance.DefaultSettings()
 	set.Hostname, set.DataDir = "mail.example.com", "/data"
 	set.Deliverability.Addresses = []netip.Addr{netip.MustParseAddr("203.0.113.5")}
-	set.Deliverability.Blocklists = []string{}
+	set.Deliverability.Blocklists = []appliance.Secret{}
 	p := &peers{scripts: map[string]string{
 		"198.51.100.1:25": "220 mx.gmail.com ESMTP",
 		"198.51.100.2:25": "220 mx.outlook.com ready",
