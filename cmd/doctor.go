@@ -152,7 +152,7 @@ func (v *checkupView) finding(f *appliance.Finding, indent int) {
 		}
 	}
 	for i := range f.Parts {
-		if !v.verbose && f.Worst() == appliance.FoundOK {
+		if worst := f.Worst(); !v.verbose && (worst == appliance.FoundOK || worst == appliance.FoundSkipped) {
 			break // f says it all
 		}
 		v.finding(&f.Parts[i], indent+2)

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -57,10 +58,21 @@ func listings(subject string, all []dnsbl.Listing) (found []appliance.Finding) {
 		found = append(found, f)
 	}
 	if names == nil {
-		return found
+		return silent(subject, found)
 	}
 	clean.Text = fmt.Sprintf("%s is not listed by %s", subject, strings.Join(names, ", "))
 	return append([]appliance.Finding{clean}, found...)
+}
+
+// silent makes one finding of those of lists of which none says anything, which
+// has one cause.
+func silent(subject string, found []appliance.Finding) []appliance.Finding {
+	if len(found) < 2 || slices.ContainsFunc(found, func(f appliance.Finding) bool { return f.Status != appliance.FoundSkipped }) {
+		return found
+	}
+	all := skipped("blocklists", "none of %d lists says whether %s is listed; the first: %s", len(found), subject, found[0].Text)
+	all.Parts = found
+	return []appliance.Finding{all}
 }
 
 // listing is what one list says. An answer that is none is no listing.
