@@ -30,6 +30,10 @@ func (s *sight) everywhere() bool { return s.ours > 0 && s.ours == s.servers() }
 // even beside others.
 func (s *sight) nowhere() bool { return s.holds == 0 && len(s.silent) == 0 }
 
+// absent says whether the servers that could be asked, one at least, say that
+// there is no such record.
+func (s *sight) absent() bool { return len(s.without) > 0 && s.ours == 0 && len(s.other) == 0 }
+
 // lacks says whether a server certainly does not show the key.
 func (s *sight) lacks() bool { return len(s.without) > 0 || len(s.other) > 0 }
 

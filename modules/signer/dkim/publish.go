@@ -53,19 +53,31 @@ func (s *sight) libdns(value string, ttl time.Duration) []libdns.Record {
 	return []libdns.Record{libdns.TXT{Name: libdns.RelativeName(s.name+".", s.zone+"."), TTL: ttl, Text: value}}
 }
 
+// againTime is how long the servers of a zone may take to show what was
+// published before it counts as lost.
+const againTime = 24 * time.Hour
+
 // offer publishes the record of a next or current key where that is wanted and
-// has not been done. What somebody else has put at its name stays: two keys at
-// one name are none (RFC 6376, section 3.6.2.2).
+// has not been done, and once more where nothing is left of it: after a domain
+// was given up and taken back, or a backup restored that is older than the
+// deletion of the record. What somebody else has put at its name stays: two
+// keys at one name are none (RFC 6376, section 3.6.2.2). So does what no server
+// could be asked about: a dns block may put the record in place of all others.
 func (s *step) offer(k *lifeKey, seen *sight) error {
-	if !s.d.Publish.IsSet() || !k.Published.IsZero() || seen.zone == "" {
+	if !s.d.Publish.IsSet() || seen.zone == "" {
 		return nil
 	}
+	lost := seen.absent() && s.now.Sub(k.Published) >= againTime
 	switch {
+	case !k.Published.IsZero() && !lost:
+		return nil
 	case seen.ours > 0:
 		k.Published = s.now
 		return nil
 	case len(seen.other) > 0:
 		return errors.New("the record is not published, because there is another one at its name")
+	case !seen.absent():
+		return errors.New("the record is not published before a name server has said that there is none at its name")
 	}
 	if err := s.d.publish(s.ctx, seen, s.record(k)); err != nil {
 		return err
