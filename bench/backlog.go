@@ -14,7 +14,7 @@ import (
 func backlog(o options, bin string) error {
 	t := traffic{messages: 20_000, clients: o.clients, size: o.size}
 	fmt.Printf("%d messages of %d octets for a next hop that is down, %d clients, DKIM off\n", t.messages, t.size, t.clients)
-	hop, err := freePort()
+	hop, err := appliancetest.FreeAddress()
 	if err != nil {
 		return err
 	}

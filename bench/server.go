@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 )
 
 // server is a waxwing process.
@@ -72,7 +74,7 @@ func startServer(dir, bin, sink string, t traffic) (*server, error) {
 	if data, err = filepath.Abs(data); err != nil {
 		return nil, err
 	}
-	address, err := freePort()
+	address, err := appliancetest.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -103,14 +105,6 @@ func (s *server) start() error {
 	}
 	s.cmd = cmd
 	return s.wait()
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func (s *server) wait() error {

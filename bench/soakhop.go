@@ -25,7 +25,7 @@ type soakHop struct {
 const soakSlow = 100 * time.Millisecond
 
 func newSoakHop(book *soakLedger) (*soakHop, error) {
-	address, err := freePort()
+	address, err := appliancetest.FreeAddress()
 	if err != nil {
 		return nil, err
 	}

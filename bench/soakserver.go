@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 )
 
 // soakDisk is an ext4 file system in a file, mounted for a soak alone: in a
@@ -131,8 +133,8 @@ type soakServer struct {
 func newSoakServer(dir, bin, hop string, wrap []string) (*soakServer, error) {
 	s := &soakServer{server: server{bin: bin, dir: dir, wrap: wrap}}
 	var err, errMetrics error
-	s.address, err = freePort()
-	s.metrics, errMetrics = freePort()
+	s.address, err = appliancetest.FreeAddress()
+	s.metrics, errMetrics = appliancetest.FreeAddress()
 	if err := errors.Join(err, errMetrics); err != nil {
 		return nil, err
 	}

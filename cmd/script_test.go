@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/waxwing-mail/waxwing/appliance/appliancetest"
 	"github.com/waxwing-mail/waxwing/cmd"
 	_ "github.com/waxwing-mail/waxwing/modules/standard"
 )
@@ -77,10 +78,9 @@ func find(ts *testscript.TestScript, neg bool, args []string) {
 // freePort sets variables to addresses on which nobody listens.
 func freePort(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := appliancetest.FreeAddress()
 		ts.Check(err)
-		ts.Setenv(name, l.Addr().String())
-		ts.Check(l.Close())
+		ts.Setenv(name, address)
 	}
 }
 
