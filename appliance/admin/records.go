@@ -112,7 +112,7 @@ func (s *Server) logPublished(done records.Publication) {
 
 // recordsError is what a program is told: 404 if the configuration has nothing
 // to do with a domain, 422 if it has no way to do what is asked, 409 if the DNS
-// has changed since the plan was made.
+// has changed since the plan was made, or somebody else is writing to it.
 func recordsError(err error) error {
 	status := http.StatusInternalServerError
 	switch {
@@ -120,7 +120,7 @@ func recordsError(err error) error {
 		status = http.StatusNotFound
 	case errors.Is(err, errors.ErrUnsupported):
 		status = http.StatusUnprocessableEntity
-	case errors.Is(err, records.ErrChanged):
+	case errors.Is(err, records.ErrChanged), errors.Is(err, records.ErrBusy):
 		status = http.StatusConflict
 	}
 	return &Error{Status: status, Message: err.Error()}

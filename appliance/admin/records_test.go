@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libdns/libdns"
 
@@ -46,13 +47,21 @@ func (emptyZone) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, e
 }
 
 // writer is a dns block, and a signer of one domain too.
-type writer struct{ texts map[string][]string }
+type writer struct {
+	texts map[string][]string
+	slow  chan chan struct{} // if set, it is told of each write, which waits until it is answered
+}
 
 func (*writer) Provision(*appliance.Context) error                   { return nil }
 func (*writer) Modify(context.Context, *appliance.Transaction) error { return nil }
 func (*writer) SenderDomains() []string                              { return []string{"example.com"} }
 
 func (w *writer) AppendRecords(_ context.Context, zone string, recs []libdns.Record) ([]libdns.Record, error) {
+	if w.slow != nil {
+		done := make(chan struct{})
+		w.slow <- done
+		<-done
+	}
 	for _, r := range recs {
 		name := strings.TrimSuffix(libdns.AbsoluteName(r.RR().Name, zone), ".")
 		w.texts[name] = append(w.texts[name], r.RR().Data)
@@ -120,5 +129,37 @@ func TestPublishRecords(t *testing.T) {
 	_, err = h.client.PublishRecords(t.Context(), want)
 	if e, ok := errors.AsType[*admin.Error](err); !ok || e.Status != http.StatusUnprocessableEntity {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestPublishOneAtATime: who has agreed to the same plan does not write it a
+// second time.
+func TestPublishOneAtATime(t *testing.T) {
+	h, w := openZone(t)
+	want := admin.PublishRequest{RecordsRequest: admin.RecordsRequest{Domains: []string{"example.com"}}, DryRun: true}
+	plan, err := h.client.PublishRecords(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.DryRun, want.Agreed = false, records.Writes(plan.Changes)
+	w.slow = make(chan chan struct{})
+	first := make(chan error, 1)
+	go func() {
+		_, err := h.client.PublishRecords(t.Context(), want)
+		first <- err
+	}()
+	writes := <-w.slow
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err = h.client.PublishRecords(ctx, want)
+	if e, ok := errors.AsType[*admin.Error](err); !ok || e.Status != http.StatusConflict || !strings.Contains(e.Message, "somebody else") {
+		t.Errorf("the second: %v", err)
+	}
+	close(writes)
+	for range want.Agreed[1:] {
+		close(<-w.slow)
+	}
+	if err := <-first; err != nil || len(w.texts["_dmarc.example.com"]) != 1 {
+		t.Errorf("%v, %v", err, w.texts)
 	}
 }

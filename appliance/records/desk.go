@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -120,13 +121,26 @@ func (d *Desk) Plan(ctx context.Context, names []string, through string) (Public
 // ErrChanged means that the DNS has changed since the plan was made.
 var ErrChanged = errors.New("the name servers say something else than when the plan was made; look at the new plan")
 
+// ErrBusy means that somebody else is writing records.
+var ErrBusy = errors.New("records are being written for somebody else: try again when that has ended, and look at the plan then")
+
+// publishing is held by who writes. Two who have agreed to the same plan would
+// each find it unchanged, and write each record twice; two SPF records are
+// worse than none (RFC 7208, section 4.5).
+var publishing sync.Mutex
+
 // Publish does what a plan says that somebody has agreed to. It is made again
 // first: if it is another one now, nothing is done and the error is ErrChanged.
+// One writes at a time in a process; for a second the error is ErrBusy.
 func (d *Desk) Publish(ctx context.Context, names []string, through string, agreed []Change) (Publication, error) {
 	p, _, err := ProviderOf(d.Graph, through)
 	if err != nil {
 		return Publication{}, err
 	}
+	if !publishing.TryLock() {
+		return Publication{}, ErrBusy
+	}
+	defer publishing.Unlock()
 	plan, err := d.Plan(ctx, names, through)
 	if err != nil {
 		return plan, err
