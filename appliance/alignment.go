@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,8 @@ const (
 // not say.
 type Aligner interface {
 	// OrganizationalDomain is that of a domain (RFC 9989, section 4.10.2): two
-	// domains that have the same one are aligned, unless a policy is strict.
+	// domains that have the same one are aligned, unless a policy is strict. It
+	// is "" if neither the domain nor one above it has a record that could say.
 	OrganizationalDomain(ctx context.Context, domain string) (string, error)
 	// MayPassSPF says whether SPF can pass for a reverse-path of the domain, for
 	// mail that leaves from one of the addresses. Without addresses they are not
@@ -117,10 +119,14 @@ func (p *Pipeline) aligned(ctx context.Context, tx *Transaction, from string) (b
 
 // sameOrganization says whether two domains are aligned in relaxed mode
 // (RFC 9989, section 3.2.10). If the DNS does not say, one that is below the
-// other is.
+// other is: without a record there is no policy that it could fail, and
+// receivers that find organizations in a list of public suffixes agree.
 func (p *Pipeline) sameOrganization(ctx context.Context, a, b string) (bool, error) {
-	if a == b {
+	switch {
+	case a == b:
 		return true, nil
+	case strings.HasPrefix(a, "["), strings.HasPrefix(b, "["):
+		return false, nil // an address is of no organization
 	}
 	below := strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a)
 	if p.house.Aligner == nil {
@@ -134,7 +140,10 @@ func (p *Pipeline) sameOrganization(ctx context.Context, a, b string) (bool, err
 	if err != nil {
 		return below, unless(below, err)
 	}
-	return strings.EqualFold(oa, ob), nil
+	if oa == "" && ob == "" {
+		return below, nil
+	}
+	return strings.EqualFold(cmp.Or(oa, a), cmp.Or(ob, b)), nil
 }
 
 // unless is err, if it matters.

@@ -20,6 +20,8 @@ var errNoAnswer = errors.New("lookup: server misbehaving")
 
 func (z *zone) OrganizationalDomain(_ context.Context, domain string) (string, error) {
 	switch org, ok := z.org[domain]; {
+	case domain[0] == '[': // as the true one
+		return "", errors.New("is an address and no domain")
 	case org == "?":
 		return "", errNoAnswer
 	case ok:
@@ -51,7 +53,8 @@ func aligning(t *testing.T, alignment string, z Aligner, signs ...string) *bench
 func TestAlignment(t *testing.T) {
 	dns := func() *zone {
 		return &zone{
-			org: map[string]string{"news.example.org": "example.org", "bounces.example.org": "example.org", "lost.example": "?", "a.lost.example": "?"},
+			org: map[string]string{"news.example.org": "example.org", "bounces.example.org": "example.org", "lost.example": "?", "a.lost.example": "?",
+				"bare.example": "", "news.bare.example": "", "a.bare.example": "", "b.bare.example": ""},
 			spf: map[string]string{"example.org": "pass", "bounces.example.org": "pass", "other.example": "pass", "slow.example": "?"},
 		}
 	}
@@ -62,6 +65,10 @@ func TestAlignment(t *testing.T) {
 		unknown      bool   // a warning, and never a reason to refuse
 	}{
 		"signed for it":                     {from: "slow.example", sender: "other.example", signs: []string{"slow.example"}},
+		"below, and no record says":         {from: "news.bare.example", sender: "other.example", signs: []string{"bare.example"}},
+		"no record says, and not below":     {from: "a.bare.example", sender: "other.example", signs: []string{"b.bare.example"}, want: "is from a.bare.example"},
+		"a record of its own, apart":        {from: "own.bare.example", sender: "other.example", signs: []string{"bare.example"}, want: "is from own.bare.example"},
+		"the sender at an address":          {from: "slow.example", sender: "[192.0.2.1]", want: "is from slow.example"},
 		"signed for its organization":       {from: "news.example.org", sender: "other.example", signs: []string{"example.org"}},
 		"the second signature":              {from: "example.org", sender: "other.example", signs: []string{"other.example", "example.org"}},
 		"SPF for it":                        {from: "example.org", sender: "example.org"},

@@ -33,7 +33,11 @@ func New(c appliance.AlignerContext) appliance.Aligner { return aligner{c} }
 
 // OrganizationalDomain implements [appliance.Aligner].
 func (a aligner) OrganizationalDomain(ctx context.Context, domain string) (string, error) {
-	return dmarc.OrganizationalDomain(ctx, a.Resolver, domain)
+	org, found, err := dmarc.Organization(ctx, a.Resolver, domain)
+	if !found {
+		return "", err
+	}
+	return org, err
 }
 
 // MayPassSPF implements [appliance.Aligner]: it passes if it does for one of

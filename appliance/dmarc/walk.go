@@ -119,15 +119,23 @@ func exists(ctx context.Context, r appliance.Resolver, domain string) (bool, err
 // relaxed alignment compares (RFC 9989, section 4.10.2). Without any record on
 // the way it is the name itself.
 func OrganizationalDomain(ctx context.Context, r appliance.Resolver, domain string) (string, error) {
-	domain, err := normal(domain)
+	org, _, err := Organization(ctx, r, domain)
+	return org, err
+}
+
+// Organization is [OrganizationalDomain], and says whether a record was found
+// on the way. Without one there is no policy for the domain, so that nothing
+// fails DMARC.
+func Organization(ctx context.Context, r appliance.Resolver, domain string) (org string, found bool, err error) {
+	domain, err = normal(domain)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	nodes, err := walk(ctx, r, domain)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	return organizational(domain, nodes), nil
+	return organizational(domain, nodes), len(nodes) > 0, nil
 }
 
 // organizational selects among what a walk from domain has found, from the
