@@ -214,6 +214,26 @@ func TestKey(t *testing.T) {
 	}
 }
 
+// TestKeyOfOthers: nor is that of an operator who is not known.
+func TestKeyOfOthers(t *testing.T) {
+	const key = "abcdefghijklmnopqrstuvwx26"
+	lists := Named([]string{key + ".zrd.dq.spamhaus.net", key + ".example.net", "hostkarma.junkemailfilter.com"})
+	w := dnsOf("*." + key + ".zrd.dq.spamhaus.net A -")
+	var names []string
+	for _, l := range Check(t.Context(), w, lists, four) {
+		names = append(names, l.List)
+		if strings.Contains(l.Text()+l.Fix, key) {
+			t.Errorf("%+v", l)
+		}
+	}
+	if want := []string{"zrd.dq.spamhaus.net", "example.net", "hostkarma.junkemailfilter.com"}; !slices.Equal(names, want) {
+		t.Errorf("%q", names)
+	}
+	if !slices.Contains(w.asked, fourName+key+".zrd.dq.spamhaus.net. A") {
+		t.Errorf("%q", w.asked)
+	}
+}
+
 func TestNamed(t *testing.T) {
 	if diff := cmp.Diff(Default(), Named(nil)); diff != "" || len(Default()) < 5 {
 		t.Error(diff)

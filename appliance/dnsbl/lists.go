@@ -70,7 +70,22 @@ func named(zone string) List {
 			return l
 		}
 	}
-	return List{Zone: zone, IPv4: true, IPv6: true}
+	return List{Zone: zone, Name: withoutKey(zone), IPv4: true, IPv6: true}
+}
+
+// leastKey is how long a label is that may be the key of an account: those of
+// operators who give any have 26 characters and more, and names of lists less
+// than half of that.
+const leastKey = 16
+
+// withoutKey is the name for people of a list that is not known, if its zone
+// begins with what may be the key of an account: the rest of it.
+func withoutKey(zone string) string {
+	first, rest, _ := strings.Cut(zone, ".")
+	if len(first) >= leastKey && strings.Contains(rest, ".") {
+		return rest
+	}
+	return ""
 }
 
 const spamhausTerms = "https://www.spamhaus.org/faqs/dnsbl-usage/"
