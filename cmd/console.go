@@ -28,7 +28,7 @@ type consoleCore struct {
 var _ zapcore.Core = (*consoleCore)(nil)
 
 func newConsoleCore(w io.Writer, level zapcore.LevelEnabler) *consoleCore {
-	return &consoleCore{LevelEnabler: level, out: zapcore.Lock(zapcore.AddSync(w)), colour: isTerminal(w)}
+	return &consoleCore{LevelEnabler: level, out: zapcore.Lock(zapcore.AddSync(w)), colour: inColour(w)}
 }
 
 // With implements zapcore.Core.

@@ -101,7 +101,7 @@ func (p *program) report(err error) int {
 		return status
 	}
 	if ds := diagnosticsOf(err); ds != nil {
-		_ = ds.Write(p.err, isTerminal(p.err)) // there is nobody else to tell
+		_ = ds.Write(p.err, inColour(p.err)) // there is nobody else to tell
 	} else {
 		p.tell(err)
 	}
@@ -175,6 +175,10 @@ func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// inColour says whether what is written to w may be coloured: on a terminal,
+// unless NO_COLOR is set to anything (https://no-color.org).
+func inColour(w any) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }
 
 // group makes a command that only has subcommands.
 func (p *program) group(c *cobra.Command, commands ...*cobra.Command) *cobra.Command {

@@ -50,7 +50,7 @@ func (p *program) showReload(done admin.Reloaded, plan bool) error {
 		return writeJSON(p.out, done)
 	}
 	if len(done.Warnings) > 0 {
-		if err := done.Warnings.Write(p.err, isTerminal(p.err)); err != nil {
+		if err := done.Warnings.Write(p.err, inColour(p.err)); err != nil {
 			return err
 		}
 	}

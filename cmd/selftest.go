@@ -138,7 +138,7 @@ func (j *selftestJob) show(r *selftestResult) error {
 	if j.json {
 		return writeJSON(j.out, r)
 	}
-	v := checkupView{width: j.width(), colour: isTerminal(j.out)}
+	v := checkupView{width: j.width(), colour: inColour(j.out)}
 	if _, err := fmt.Fprint(j.out, v.report(&r.Report)); err != nil {
 		return err
 	}

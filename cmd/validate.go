@@ -64,7 +64,7 @@ func (p *program) showValidity(name string, ds config.Diagnostics) error {
 			return err
 		}
 	} else if len(ds) > 0 {
-		if err := ds.Write(p.err, isTerminal(p.err)); err != nil {
+		if err := ds.Write(p.err, inColour(p.err)); err != nil {
 			return err
 		}
 	}
