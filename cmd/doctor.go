@@ -84,7 +84,7 @@ func (p *program) showReport(r *doctor.Report, verbose bool) error {
 	if p.json {
 		err = writeJSON(p.out, r)
 	} else {
-		v := checkupView{width: p.width(), colour: isTerminal(p.out), verbose: verbose}
+		v := checkupView{width: p.width(), colour: inColour(p.out), verbose: verbose}
 		_, err = fmt.Fprint(p.out, v.render(r))
 	}
 	if err == nil && r.Status == appliance.FoundFail {
@@ -152,8 +152,8 @@ func (v *checkupView) finding(f *appliance.Finding, indent int) {
 		}
 	}
 	for i := range f.Parts {
-		if worst := f.Worst(); !v.verbose && (worst == appliance.FoundOK || worst == appliance.FoundSkipped) {
-			break // f says it all
+		if !v.verbose && doctor.SumsUp(f) {
+			break
 		}
 		v.finding(&f.Parts[i], indent+2)
 	}

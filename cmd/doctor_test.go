@@ -30,6 +30,9 @@ func theReport() *doctor.Report {
 					{Name: "example.com on a.test", Status: appliance.FoundOK, Text: "a.test does not list example.com"},
 				}},
 				{Name: "BIMI", Status: appliance.FoundSkipped, Text: "there is none"},
+				{Name: "blocklists", Status: appliance.FoundSkipped, Text: "none of 2 lists says anything", Parts: []appliance.Finding{
+					{Name: "example.com on b.test", Status: appliance.FoundSkipped}, {Name: "example.com on c.test", Status: appliance.FoundSkipped},
+				}},
 			}},
 		},
 	}
@@ -52,8 +55,9 @@ domain example.com
             sel._domainkey.example.com. IN TXT "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
   ok      blocklists: example.com is not listed by a.test
   skipped BIMI: there is none
+  skipped blocklists: none of 2 lists says anything
 
-mail.example.com: 2 ok, 1 warning, 1 failed, 1 skipped
+mail.example.com: 2 ok, 1 warning, 1 failed, 2 skipped
 `
 
 func TestCheckupView(t *testing.T) {

@@ -37,7 +37,7 @@ func (s *Subject) certificate(name string, c *appliance.ServedCertificate) appli
 	}
 	switch c.State {
 	case appliance.CertificatePending:
-		return fail(name, "there is no certificate yet"+why, renew)
+		return fail(name, "there is no certificate yet"+why, strings.Replace(renew, "being renewed", "coming", 1))
 	case appliance.CertificateExpired:
 		return fail(name, fmt.Sprintf("it is not valid now, but from %s to %s%s: clients refuse to log in", day(c.NotBefore), day(c.NotAfter), why), renew)
 	case appliance.CertificateSelfSigned:
@@ -56,11 +56,18 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 func (s *Subject) named(_ context.Context, name string) appliance.Finding {
 	host := s.Settings.Hostname
 	var all []string
+	coming := ""
 	for _, c := range s.Certificates {
 		all = append(all, c.Names...)
-		if (&x509.Certificate{DNSNames: c.Names}).VerifyHostname(host) == nil {
+		switch covered := (&x509.Certificate{DNSNames: c.Names}).VerifyHostname(host) == nil; {
+		case covered && c.State == appliance.CertificatePending:
+			coming = c.Block
+		case covered:
 			return ok(name, "%s is in that of %s", host, c.Block)
 		}
+	}
+	if coming != "" {
+		return skipped(name, "%s will be in that of %s, which is not there yet", host, coming)
 	}
 	slices.Sort(all)
 	return warn(name, fmt.Sprintf("%s is in no certificate; there are those for %s", host, strings.Join(slices.Compact(all), ", ")),

@@ -62,7 +62,14 @@ var findingTests = []findingTest{
 		w.outward = outward{timed: "https://echo.test/", clock: time.Second}
 		w.once.Do(func() {})
 	}},
+	{name: "clock-nobody-answers", words: "clock", change: func(w *world) {
+		w.Settings.Deliverability.Echo = []string{"https://echo.test/"}
+		w.once.Do(func() {})
+	}},
 	{name: "resolver-silent", words: "resolver", zone: `arpa. TXT "SERVFAIL"`},
+	{name: "resolver-of-the-file-silent", words: "resolver", zone: `arpa. TXT "SERVFAIL"`, change: func(w *world) {
+		w.Settings.Resolver = appliance.DNSServers{"10.0.0.53"}
+	}},
 	{name: "resolver-public-no-tcp", words: "resolver", change: func(w *world) {
 		w.Servers = []netip.AddrPort{netip.MustParseAddrPort("8.8.8.8:53"), netip.MustParseAddrPort("[2606:4700:4700::1111]:53")}
 	}},
@@ -106,12 +113,17 @@ var findingTests = []findingTest{
 	{name: "ptr-none", words: "ptr", zone: `5.113.0.203.in-addr.arpa. TXT "no name"`},
 	{name: "ptr-no-dns", words: "ptr", zone: `5.113.0.203.in-addr.arpa. TXT "SERVFAIL"`},
 	{name: "ptr-lies", words: "ptr", zone: "5.113.0.203.in-addr.arpa. PTR customer-5.provider.test.\ncustomer-5.provider.test. A 203.0.113.200"},
+	{name: "ptr-lies-and-no-address", words: "ptr", zone: "5.113.0.203.in-addr.arpa. PTR customer-5.provider.test.\ncustomer-5.provider.test. A 203.0.113.200\nmail.example.com. A 203.0.113.6"},
 	{name: "ptr-other", words: "ptr", zone: "5.113.0.203.in-addr.arpa. PTR customer-5.provider.test.\ncustomer-5.provider.test. A 203.0.113.5"},
 	{name: "ptr-several", words: "ptr", zone: "5.113.0.203.in-addr.arpa. PTR www.example.com.\n5.113.0.203.in-addr.arpa. PTR mail.example.com."},
 	{name: "ptr-ipv6", words: "ptr", change: func(w *world) {
 		w.Settings.Deliverability.Addresses = []netip.Addr{netip.MustParseAddr("2001:db8::5")}
 	}},
 
+	{name: "certificate-to-come", words: "certificate", change: func(w *world) {
+		w.Certificates = []appliance.ServedCertificate{{Block: "tls.own", Type: "acme", CertificateInfo: appliance.CertificateInfo{
+			Names: []string{"mail.example.com"}, State: appliance.CertificatePending, Error: "port 80 is closed"}}}
+	}},
 	{name: "mx-none", words: "mx", zone: `example.com. TXT "nothing else"`},
 	{name: "mx-implicit", words: "mx", zone: "example.com. A 203.0.113.80"},
 	{name: "mx-null", words: "mx", zone: "example.com. MX 0 ."},

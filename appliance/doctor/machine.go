@@ -102,6 +102,9 @@ const maxClock = 2 * time.Minute
 func (s *Subject) clock(ctx context.Context, name string) appliance.Finding {
 	o := s.seen(ctx)
 	if o.timed == "" {
+		if len(s.Settings.Deliverability.Echo) > 0 {
+			return skipped(name, "no server of deliverability.echo has told the time")
+		}
 		return skipped(name, "nobody has told the time: it is compared with that of the servers of deliverability.echo")
 	}
 	if off := o.clock.Round(time.Second); off.Abs() > maxClock {
@@ -137,8 +140,11 @@ func (s *Subject) resolver(ctx context.Context) []appliance.Finding {
 	asking, cancel := lookupContext(ctx)
 	defer cancel()
 	if _, err := q.Query(asking, appliance.QueryNS, "arpa"); err != nil && !isNotFound(err) {
-		return []appliance.Finding{fail(name, fmt.Sprintf("no answer comes%s: %v", s.serverNames(), err),
-			"see to the DNS servers of /etc/resolv.conf, or name others with the setting resolver; without them no mail goes out")}
+		fix := "see to the DNS servers of /etc/resolv.conf, or name others with the setting resolver; without them no mail goes out"
+		if len(s.Settings.Resolver) > 0 {
+			fix = "see to that DNS server, or name another with the setting resolver; without one no mail goes out"
+		}
+		return []appliance.Finding{fail(name, fmt.Sprintf("no answer comes%s: %v", s.serverNames(), err), fix)}
 	}
 	all := []appliance.Finding{ok(name, "answers come%s", s.serverNames()), dnssec(q, s.Settings.DNSSEC)}
 	return append(all, append(s.overTCP(ctx), s.shared()...)...)

@@ -140,8 +140,10 @@ func (s *Subject) reverseOf(ctx context.Context, name string, src Source) applia
 	shown := strings.TrimSuffix(found[0], ".")
 	switch {
 	case confirmed == nil:
-		return fail(name, fmt.Sprintf("%s is called %s, and %s does not have the address %s: receivers take the name for a lie", src.Addr, shown, shown, src.Addr),
-			fix+", and publish "+addressRecord(src.Name, src.Addr))
+		if own, err := s.published(ctx, src.Name); err != nil || !slices.Contains(own, src.Addr) {
+			fix += ", and publish " + addressRecord(src.Name, src.Addr)
+		}
+		return fail(name, fmt.Sprintf("%s is called %s, and %s does not have the address %s: receivers take the name for a lie", src.Addr, shown, shown, src.Addr), fix)
 	case !slices.Contains(confirmed, strings.ToLower(src.Name)):
 		return warn(name, fmt.Sprintf("%s is called %s, and this server calls itself %s: some receivers distrust that", src.Addr, confirmed[0], src.Name),
 			fix+fmt.Sprintf("; or set hostname to %s", confirmed[0]))

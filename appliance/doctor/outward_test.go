@@ -62,24 +62,24 @@ func TestEcho(t *testing.T) {
 		{"nonsense", nil, 0, says("<html>hello</html>"), []string{
 			"warn not known: this machine has no public address of its own (it has 10.0.0.5); SPF, PTR records and blocklists cannot be looked at",
 			`https://example.com/ does not tell the address: it answers "<html>hello</html>", which is no public address`,
-			"skipped nobody has told the time: it is compared with that of the servers of deliverability.echo",
+			"skipped no server of deliverability.echo has told the time",
 		}},
 		{"a private address", nil, 0, says("192.168.1.1"), []string{
 			"warn not known: this machine has no public address of its own (it has 10.0.0.5); SPF, PTR records and blocklists cannot be looked at",
 			`https://example.com/ does not tell the address: it answers "192.168.1.1", which is no public address`,
-			"skipped nobody has told the time: it is compared with that of the servers of deliverability.echo",
+			"skipped no server of deliverability.echo has told the time",
 		}},
 		{"an error", nil, 0, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }, []string{
 			"warn not known: this machine has no public address of its own (it has 10.0.0.5); SPF, PTR records and blocklists cannot be looked at",
 			`https://example.com/ does not tell the address: it answers 429 Too Many Requests`,
-			"skipped nobody has told the time: it is compared with that of the servers of deliverability.echo",
+			"skipped no server of deliverability.echo has told the time",
 		}},
 		{"a redirect", nil, 0, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://other.test/", http.StatusFound)
 		}, []string{
 			"warn not known: this machine has no public address of its own (it has 10.0.0.5); SPF, PTR records and blocklists cannot be looked at",
 			`https://example.com/ does not tell the address: it answers 302 Found`,
-			"skipped nobody has told the time: it is compared with that of the servers of deliverability.echo",
+			"skipped no server of deliverability.echo has told the time",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,19 +35,29 @@ func (s *Subject) notes() (all []string) {
 	return all
 }
 
-// Count is how many findings there are of each standing. What is the sum of
-// others is not counted.
+// Count is how many findings there are of each standing. One that sums up its
+// parts counts as one; of others with parts, the parts count.
 func (r *Report) Count() map[appliance.Standing]int {
 	n := make(map[appliance.Standing]int)
 	var count func(all []appliance.Finding)
 	count = func(all []appliance.Finding) {
 		for i := range all {
-			if len(all[i].Parts) == 0 {
-				n[all[i].Status]++
+			if len(all[i].Parts) > 0 && !SumsUp(&all[i]) {
+				count(all[i].Parts)
+				continue
 			}
-			count(all[i].Parts)
+			n[all[i].Status]++
 		}
 	}
-	count(r.Groups)
+	for i := range r.Groups {
+		count(r.Groups[i].Parts)
+	}
 	return n
+}
+
+// SumsUp says whether a finding says all there is to say of its parts: they ask
+// nothing of anybody.
+func SumsUp(f *appliance.Finding) bool {
+	worst := f.Worst()
+	return worst == appliance.FoundOK || worst == appliance.FoundSkipped
 }

@@ -60,6 +60,9 @@ func evaluated(r spf.Result, src Source) appliance.Finding {
 		f = fail(name, r.Problem, r.Fix)
 	}
 	f.Details = steps(r)
+	if f.Status != appliance.FoundOK && r.Record != "" && r.Lookups <= spf.MaxLookups { // else the text has said it
+		f.Details = append(f.Details, fmt.Sprintf("%d of %d look-ups for %s", r.Lookups, spf.MaxLookups, src.Addr))
+	}
 	return f
 }
 

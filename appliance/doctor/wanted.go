@@ -50,7 +50,7 @@ func difference(d *records.Difference) appliance.Finding {
 	if text == "" {
 		text = d.Name + " holds " + strings.Join(d.There, ", ")
 	}
-	text = strings.TrimSuffix(text, ".")
+	text = lowered(strings.TrimSuffix(text, "."))
 	switch {
 	case d.OK():
 		return ok(name, "%s", text)
@@ -64,6 +64,15 @@ func difference(d *records.Difference) appliance.Finding {
 		return warn(name, text, howToPublish(d))
 	}
 	return fail(name, text, howToPublish(d))
+}
+
+// lowered is a sentence as it follows a colon. A first word that is more than
+// one capital, such as DKIM, stays.
+func lowered(text string) string {
+	if len(text) > 1 && 'A' <= text[0] && text[0] <= 'Z' && 'a' <= text[1] && text[1] <= 'z' {
+		return strings.ToLower(text[:1]) + text[1:]
+	}
+	return text
 }
 
 // howToPublish says what to do about a record that is not there, or not right.

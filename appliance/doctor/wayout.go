@@ -73,7 +73,7 @@ func (s *Subject) port25(ctx context.Context, name string) appliance.Finding {
 	var f appliance.Finding
 	switch good, tried := count(reached), count(asked); {
 	case tried == 0:
-		f = skipped(name, "no server could be found to try: the DNS does not answer")
+		f = skipped(name, "no server could be found to try: the look-ups of %s failed", strings.Join(s.Receivers, ", "))
 	case good == 0:
 		f = fail(name, "no mail server can be reached on port 25: most likely the provider of this machine blocks it, as many do",
 			`ask the provider to open port 25 outwards, and look at the firewall here; or hand mail to a relay "smarthost" on port 587`)
