@@ -49,7 +49,7 @@ type publisher struct {
 func newPublisher(t *testing.T, keyName, key func(*dnstest.Server) string) *publisher {
 	t.Helper()
 	s := dnstest.Knot(t, dnstest.Zone{Name: dnstest.DefaultZone, Records: strings.Join([]string{
-		`@ MX 10 mx.example.net.`, `@ TXT "site-verification=1"`, `@ TXT "v=spf1 mx -all"`,
+		`@ MX 10 mx`, `mx A 192.0.2.25`, `@ TXT "site-verification=1"`, `@ TXT "v=spf1 mx -all"`,
 	}, "\n")})
 	p := &publisher{server: s, file: filepath.Join(t.TempDir(), "mail.hcl")}
 	dir := filepath.Dir(p.file)

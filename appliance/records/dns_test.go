@@ -76,6 +76,13 @@ func (z zones) ask(typ appliance.QueryType, name string) (appliance.DNSAnswer, e
 	return answerOf(typ, bare(name), z[string(typ)+" "+bare(name)])
 }
 
+// Query is the rest of appliance.Querier.
+func (z zones) Query(_ context.Context, typ appliance.QueryType, name string) (appliance.DNSAnswer, error) {
+	return z.ask(typ, name)
+}
+
+func (zones) DNSSEC() error { return errors.New("not validated") }
+
 func (z zones) LookupTXT(_ context.Context, name string) ([]string, error) {
 	a, err := z.ask(appliance.QueryTXT, name)
 	return a.Texts, err

@@ -3,7 +3,6 @@ package records
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -103,42 +102,6 @@ func judgeTLSA(r *Record, there []appliance.TLSA) verdict {
 		v.state = Other
 		v.text = "None of the TLSA records is that of the certificate that is served: servers that use DANE do not deliver. Publish the record, and remove the others when their keys are no longer used."
 	}
-	return v
-}
-
-func judgeMX(ctx context.Context, dns DNS, r *Record, there []*net.MX) verdict {
-	v := verdict{state: Equal}
-	for _, m := range there {
-		v.there = append(v.there, fmt.Sprintf("%d %s", m.Pref, m.Host))
-	}
-	slices.Sort(v.there) // equals are in no order
-	null := len(there) == 1 && there[0].Host == "."
-	_, host, _ := strings.Cut(r.Value, " ")
-	switch {
-	case len(there) == 0 && r.Value == "":
-		return implicitMX(ctx, dns, r)
-	case len(there) == 0:
-		return missing(r)
-	case null:
-		// RFC 7505, section 4.2: mail from such a domain may be refused (550 5.7.27).
-		v.state = Other
-		v.text = "The MX record says that the domain takes no mail (RFC 7505): bounces and answers are lost, and receivers may refuse mail from it. Name a server that takes its mail."
-	case host != "" && !slices.ContainsFunc(there, func(m *net.MX) bool { return strings.EqualFold(bare(m.Host), bare(host)) }):
-		v.state = Other
-		v.text = fmt.Sprintf("This server takes the mail for %s, but it is sent elsewhere: %s is none of its mail exchangers.", r.Name, bare(host))
-	}
-	return v
-}
-
-// implicitMX is about a domain without MX records: its own address is where
-// mail for it goes (RFC 5321, section 5.1).
-func implicitMX(ctx context.Context, dns DNS, r *Record) verdict {
-	ips, err := dns.LookupNetIP(ctx, "ip", r.Name)
-	if err == nil && len(ips) > 0 {
-		return verdict{state: Equal, text: fmt.Sprintf("There is no MX record, so that mail for %s goes to its own address, %s; check that a mail server answers there.", r.Name, ips[0].Unmap())}
-	}
-	v := missing(r)
-	v.text = fmt.Sprintf("Nobody takes mail for %s: it has neither an MX record nor an address, so that bounces and answers are lost and some receivers refuse mail from it. Publish an MX record with the server of its mailboxes, such as: %s. IN MX 10 mx.example.net.", r.Name, r.Name)
 	return v
 }
 

@@ -83,7 +83,7 @@ func states(c records.Comparison) map[string]string {
 // SPF record extended; a long key comes back as one; nothing else is touched.
 func TestPublishAtKnot(t *testing.T) {
 	s := dnstest.Knot(t, dnstest.Zone{Name: dnstest.DefaultZone, Records: strings.Join([]string{
-		`@ MX 10 mx.example.net.`, `@ TXT "site-verification=1"`, `@ TXT "v=spf1 mx -all"`, `mail TXT "kept"`,
+		`@ MX 10 mx`, `mx A 192.0.2.25`, `@ TXT "site-verification=1"`, `@ TXT "v=spf1 mx -all"`, `mail TXT "kept"`,
 	}, "\n")})
 	deskAt(t, s, func(d *records.Desk) {
 		before, err := d.Check(t.Context(), nil)

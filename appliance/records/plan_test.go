@@ -33,6 +33,7 @@ func half() zones {
 		"PTR 7.113.0.203.in-addr.arpa":       "mail.example.com.",
 		"PTR 8.113.0.203.in-addr.arpa":       "static.provider.example.",
 		"MX example.com":                     "10 mx.example.net.",
+		"A mx.example.net":                   "192.0.2.25",
 		"TXT example.com":                    "site-verification=1\nv=spf1 ip4:203.0.113.7 -all",
 		"TXT waxwing._domainkey.example.com": "v=DKIM1; k=ed25519; p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
 		"TXT example.org":                    "v=spf1 -all\nv=spf1 mx -all",
