@@ -36,11 +36,15 @@ func judgeDMARC(ctx context.Context, dns DNS, r *Record, texts []string) verdict
 	return v
 }
 
-// inheritedDMARC is about a domain without a record, as one server has it. What
-// cannot be known of the domains above is no policy.
+// inheritedDMARC is about a domain without a record, as one server has it.
+// While those above it cannot be asked nothing is known: a record of its own
+// would be in the way of a stricter one of theirs.
 func inheritedDMARC(ctx context.Context, dns DNS, r *Record) verdict {
 	p, err := dmarc.Find(ctx, asSeen{dns, r.Name, nil}, r.Domain)
-	if err != nil || p.Request == "" {
+	switch {
+	case err != nil:
+		return verdict{state: Unknown, text: err.Error()}
+	case p.Request == "":
 		return missing(r)
 	}
 	return verdict{state: Equal, text: fmt.Sprintf("There is no record at %s; that of %s counts: %s.", r.Name, p.Domain, p.Record.Text)}

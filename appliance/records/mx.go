@@ -78,7 +78,10 @@ func badExchanger(ctx context.Context, dns DNS, host string) string {
 // mail for it goes (RFC 5321, section 5.1).
 func implicitMX(ctx context.Context, dns DNS, r *Record) verdict {
 	ips, err := dns.LookupNetIP(ctx, "ip", r.Name)
-	if err == nil && len(ips) > 0 {
+	switch {
+	case err != nil && !notFound(err):
+		return verdict{state: Unknown, text: "there is no MX record, and whether " + r.Name + " has an address is not known: " + reason(err)}
+	case len(ips) > 0:
 		return verdict{state: Equal, text: fmt.Sprintf("There is no MX record, so that mail for %s goes to its own address, %s; check that a mail server answers there.", r.Name, ips[0].Unmap())}
 	}
 	v := missing(r)

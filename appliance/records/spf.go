@@ -103,7 +103,12 @@ func (e *spfEvaluation) judge(v verdict) verdict {
 	}
 	var lacking []netip.Addr
 	for _, ip := range e.r.Addresses {
-		if e.check(ip).Result != spf.Pass {
+		switch res := e.check(ip); res.Result {
+		case spf.Pass:
+		case spf.TempError: // of a term that asks about the address
+			v.state, v.text = Unknown, res.Problem
+			return v
+		default:
 			lacking = append(lacking, ip)
 		}
 	}
