@@ -133,6 +133,9 @@ func (w *Watch) look(ctx context.Context) time.Duration {
 		return every
 	}
 	changes, unsure := w.state.take(groups, s.Now())
+	if len(s.seen(ctx).errs) == 0 {
+		w.state.forget(groups)
+	} // else what is not there may be an address that is not known for a moment
 	w.last.Set(float64(s.Now().Unix()))
 	w.show()
 	w.save(ctx)
@@ -189,7 +192,6 @@ type change struct {
 // that some have to be seen again first.
 func (st state) take(groups []appliance.Finding, now time.Time) (changes []change, unsure bool) {
 	seen := worstOfEach(groups)
-	maps.DeleteFunc(st, func(k key, _ standing) bool { return !slices.ContainsFunc(seen, k.is) })
 	for _, f := range seen {
 		k := key{f.Domain, f.Record}
 		one, known := st[k]
@@ -209,6 +211,13 @@ func (st state) take(groups []appliance.Finding, now time.Time) (changes []chang
 		st[k] = one
 	}
 	return changes, unsure
+}
+
+// forget drops what a look was not about, as what the configuration no longer
+// has.
+func (st state) forget(groups []appliance.Finding) {
+	seen := worstOfEach(groups)
+	maps.DeleteFunc(st, func(k key, _ standing) bool { return !slices.ContainsFunc(seen, k.is) })
 }
 
 func (k key) is(f appliance.Finding) bool { return k == key{f.Domain, f.Record} }

@@ -411,6 +411,25 @@ func TestWatchFollowsTheConfiguration(t *testing.T) {
 	})
 }
 
+// TestWatchOfUnknownAddresses: while nobody can say which addresses mail leaves
+// from, what has been said of them stays, and is not said again.
+func TestWatchOfUnknownAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := watchIt(t, "")
+		known := func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("203.0.113.5")}, nil }
+		x.change(func(s *Subject) { s.Settings.Deliverability.Addresses, s.Local = nil, known })
+		x.dns.load(t, strings.ReplaceAll(wellZone, "5.113.0.203.in-addr.arpa.", "6.113.0.203.in-addr.arpa."))
+		time.Sleep(afterFirst + confirmTime)
+		x.expect("no PTR record", "WARN the DNS is not what mail from here needs: PTR of 203.0.113.5", "POST application/json mail.example.com fail; PTR of 203.0.113.5 →fail")
+		x.change(func(s *Subject) { s.Local = func() ([]netip.Addr, error) { return nil, errRefused } })
+		time.Sleep(2 * aWhile)
+		x.change(func(s *Subject) { s.Local = known })
+		time.Sleep(2 * aWhile)
+		x.expect("the address is known again")
+		x.w.Stop()
+	})
+}
+
 // TestWatchStops: in the middle of a look, and while the webhook waits.
 func TestWatchStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
