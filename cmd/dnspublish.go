@@ -38,7 +38,7 @@ until they show it.
   !  is left alone, and the line says why and who has to do what
 
 It deletes nothing else, and no other TXT record is touched. Without a terminal to ask on it needs --yes. It exits
-with 1 if something could not be written, or is not shown by all name servers in time.`,
+with 1 if something could not be written, is not shown by all name servers in time, or could not be looked up.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			j.names = args
 			return p.publish(c.Context(), j)
@@ -69,9 +69,12 @@ func (p *program) publish(ctx context.Context, j publishJob) error {
 	switch {
 	case j.dry || len(writes) == 0:
 		if p.json {
-			return writeJSON(p.out, published{Publication: plan})
+			err = writeJSON(p.out, published{Publication: plan})
 		}
-		return nil
+		if err == nil && !j.dry && anyUnknown(plan) {
+			return &exitError{status: exitFailed}
+		}
+		return err
 	case !j.yes:
 		if err := p.confirm(fmt.Sprintf("Write %s through %s?", number(len(writes), "record", "records"), plan.Through)); err != nil {
 			return err
@@ -175,10 +178,16 @@ func (p *program) showPublished(ctx context.Context, j publishJob, done records.
 			return err
 		}
 	}
-	if failed || slices.ContainsFunc(found, func(d records.Difference) bool { return !d.OK() }) {
+	if failed || anyUnknown(done) || slices.ContainsFunc(found, func(d records.Difference) bool { return !d.OK() }) {
 		return &exitError{status: exitFailed}
 	}
 	return nil
+}
+
+// anyUnknown says whether there are records that may have to be written, and
+// nobody knows.
+func anyUnknown(done records.Publication) bool {
+	return slices.ContainsFunc(done.Changes, func(c records.Change) bool { return c.Unknown })
 }
 
 func writtenLine(c *records.Change) string {

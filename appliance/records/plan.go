@@ -33,6 +33,9 @@ type Change struct {
 	Old    string `json:"old,omitempty"` // what is replaced
 	New    string `json:"new,omitempty"` // what is written; of what is left, what should be there
 	Why    string `json:"why,omitempty"` // why it is left, and who has to do what: sentences
+	// Unknown is true of a record that is needed and is left because nobody knows
+	// whether it is there.
+	Unknown bool `json:"unknown,omitempty"`
 	// Error says why it could not be done.
 	Error string `json:"error,omitempty"`
 }
@@ -62,7 +65,7 @@ func (d *Difference) change() Change {
 	case d.At != "":
 		c.Why = fmt.Sprintf("%s is an alias of %s: write it there, where the alias leads.", d.Name, d.At)
 	case d.State == Unknown, d.State == Disagree, d.Zone == "", d.Want == "":
-		c.Why = d.Text
+		c.Why, c.Unknown = d.Text, d.State == Unknown && d.Needed
 	case d.State == Missing, d.Kind == KindTLSA: // of which there can be several
 		c.Action = ActionAdd
 	case len(d.There) == 1 && (d.Kind == KindSPF || d.Kind == KindDMARC):
