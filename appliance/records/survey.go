@@ -246,12 +246,23 @@ func (f *Facts) published(g *appliance.Graph, o Options) {
 			}
 		}
 	}
+	for i, r := range f.Published {
+		if first := slices.IndexFunc(f.Published, func(o appliance.DNSRecord) bool { return clash(r, o) }); first >= 0 && first < i {
+			f.miss("Two signers want different keys at %s, and receivers can verify by one key alone there: give one of them another selector.", r.Name)
+		}
+	}
 	if o.Started {
 		return
 	}
 	if without := f.keyless(g); len(without) > 0 {
 		f.miss("The DKIM keys of %s are with the server, which makes those that are missing when it starts; ask again when it runs.", strings.Join(without, ", "))
 	}
+}
+
+// clash says whether two records cannot both be published: keys of DKIM at one
+// name (RFC 6376, section 3.6.2.2: what comes of several records is undefined).
+func clash(a, b appliance.DNSRecord) bool {
+	return a.Name == b.Name && a.Value != b.Value && strings.Contains(a.Name, domainkey)
 }
 
 // keyless are the domains that a signer signs for without a record.

@@ -220,3 +220,43 @@ func TestPublic(t *testing.T) {
 		}
 	}
 }
+
+// otherKey is a signer that wants another key at the name of the first.
+type otherKey struct{ fakeSigner }
+
+func (s *otherKey) DNSRecords() []appliance.DNSRecord {
+	r := s.fakeSigner.DNSRecords()
+	r[0].Value = "v=DKIM1; k=ed25519; p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	return r
+}
+
+// TestTwoKeysAtOneName: two signers with one domain and one selector are told
+// of, and neither of their keys is published: two would be none.
+func TestTwoKeysAtOneName(t *testing.T) {
+	one, two := addr(appliance.KindSigner, "one"), addr(appliance.KindSigner, "two")
+	pipe := &appliance.Node{Addr: addr(appliance.KindPipeline, "out"), Pipeline: &appliance.Pipeline{}, Deps: []appliance.Addr{one, two}}
+	domains := fakeSigner{domains: []string{"example.com"}}
+	g := &appliance.Graph{Settings: appliance.Settings{Hostname: "mail.example.com"}, Nodes: []*appliance.Node{
+		{Addr: one, Module: &domains}, {Addr: two, Module: &otherKey{domains}}, pipe,
+	}}
+	f := Survey(g, Options{Started: true})
+	const want = "Two signers want different keys at k1._domainkey.example.com"
+	if all := strings.Join(f.Missing, "\n"); strings.Count(all, want) != 1 {
+		t.Errorf("%q has no %q", all, want)
+	}
+	keys := 0
+	for _, c := range Plan(Compare(t.Context(), zones{}, Wanted(f))) {
+		if strings.Contains(c.Name, domainkey) {
+			if keys++; c.Action != ActionLeave || !strings.Contains(c.Why, "no two signers") {
+				t.Errorf("%+v", c)
+			}
+		}
+	}
+	if keys != 2 {
+		t.Errorf("%d keys", keys)
+	}
+	g.Nodes[1].Module = &domains // on two ways to the world the same
+	if f := Survey(g, Options{Started: true}); strings.Contains(strings.Join(f.Missing, "\n"), "Two signers") {
+		t.Error("the same key is none")
+	}
+}

@@ -165,10 +165,14 @@ func (f *Facts) addresses() (all []netip.Addr) {
 func (f *Facts) dkim(domain string) (all []Record) {
 	for _, p := range f.Published {
 		if strings.HasSuffix(p.Name, domainkey+domain) {
-			all = append(all, Record{
+			r := Record{
 				DNSRecord: p, Kind: KindDKIM, Domain: domain, Needed: true,
 				Why: "receivers verify the signatures with it",
-			})
+			}
+			if slices.ContainsFunc(f.Published, func(o appliance.DNSRecord) bool { return clash(p, o) }) {
+				r.By = "you, when no two signers want different keys at this name"
+			}
+			all = append(all, r)
 		}
 	}
 	return all
