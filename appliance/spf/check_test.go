@@ -137,10 +137,12 @@ func TestH10(t *testing.T) {
 		"includes": {bomb, "b0.example", PermError},
 		"64 KiB":   {long, "long.example", Fail},
 	} {
-		r := Check(t.Context(), tt.w, Query{IP: netip.MustParseAddr("203.0.113.7"), HELO: "x.example", From: appliance.Mailbox{Local: "a", Domain: tt.domain}})
-		if r.Result != tt.want || tt.w.asked > maxQuestions {
-			t.Errorf("%s: %s after %d questions: %s", name, r.Result, tt.w.asked, r.Problem)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := Check(t.Context(), tt.w, Query{IP: netip.MustParseAddr("203.0.113.7"), HELO: "x.example", From: appliance.Mailbox{Local: "a", Domain: tt.domain}})
+			if r.Result != tt.want || tt.w.asked > maxQuestions {
+				t.Errorf("%s after %d questions: %s", r.Result, tt.w.asked, r.Problem)
+			}
+		})
 	}
 }
 
