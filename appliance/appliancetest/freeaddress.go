@@ -10,7 +10,7 @@ import (
 // connections (32768 and up on Linux, 49152 elsewhere), of which one could take
 // the port in the moment between the choice and the listening.
 const (
-	firstFreePort = 12_000
+	firstFreePort = 20_000
 	lastFreePort  = 32_000
 )
 

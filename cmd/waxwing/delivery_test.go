@@ -7,6 +7,7 @@ import (
 	"net/textproto"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -78,7 +79,7 @@ func TestLoop_N15(t *testing.T) {
 	sink := newSink(t, box.got)
 	there, back := looping(t, "there.example", sink), looping(t, "back.example", sink)
 	for _, c := range []struct{ p, to *process }{{there, back}, {back, there}} {
-		c.p.setting("127.0.0.1:1", c.to.submit)
+		c.p.setting(`"127.0.0.1:1"`, strconv.Quote(c.to.submit))
 		c.p.start()
 	}
 	there.submitTo(there.submitter(), "someone@loop.example", "round and round")
