@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,8 @@ func (p *program) docsCommand() *cobra.Command {
 		Use:   "docs [TYPE]",
 		Short: "explain a module type, the settings, or pipelines",
 		Long: `docs explains a module type and all its attributes; without an argument it lists what it can explain.
-"docs settings" is about the top level of the file, "docs pipeline" about the pipeline block.`,
+"docs settings" is about the top level of the file, "docs deliverability" about one of its blocks, "docs pipeline" about
+the pipeline block.`,
 		Example: "  waxwing docs\n  waxwing docs relay.mx\n  waxwing docs settings",
 		Args:    cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -101,6 +103,9 @@ func (p *program) page(topic string) (page, error) {
 		return page{Heading: `pipeline "NAME" { … }`, Summary: "the way of a message from its listeners into the queue",
 			Attributes: docFields(config.DescribePipeline())}, nil
 	}
+	if f, ok := settingsBlock(topic); ok {
+		return page{Heading: f.signature(), Summary: f.Text, Attributes: f.Inner}, nil
+	}
 	kind, name, _ := strings.Cut(strings.ReplaceAll(topic, " ", "."), ".")
 	r, ok := p.registry.Get(appliance.Kind(kind), name)
 	if !ok {
@@ -110,6 +115,16 @@ func (p *program) page(topic string) (page, error) {
 		Heading: fmt.Sprintf("%s %q \"NAME\" { … }", r.Kind, r.Name), Summary: r.Summary,
 		Attributes: docFields(config.Describe(r)), Example: r.Example,
 	}, nil
+}
+
+// settingsBlock is one of the blocks of settings, such as limits.
+func settingsBlock(name string) (docField, bool) {
+	all := docFields(config.DescribeSettings())
+	i := slices.IndexFunc(all, func(f docField) bool { return f.Name == name && f.Type == "block" })
+	if i < 0 {
+		return docField{}, false
+	}
+	return all[i], true
 }
 
 func docFields(attributes []config.Attribute) []docField {
@@ -128,7 +143,11 @@ const (
 
 func (pg page) write(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s%s\n\n", pg.Heading, docIndent, pg.Summary)
+	b.WriteString(pg.Heading + "\n")
+	for _, line := range wrap(pg.Summary, docWidth-len(docIndent)) {
+		b.WriteString(docIndent + line + "\n")
+	}
+	b.WriteString("\n")
 	writeFields(&b, pg.Attributes, "")
 	if len(pg.Attributes) == 0 {
 		b.WriteString("It has no attributes.\n\n")
