@@ -112,6 +112,10 @@ func (s *Subject) reverse(ctx context.Context) []appliance.Finding {
 	})
 }
 
+// maxNames is how many names of an address are asked for: as many as receivers
+// look at (RFC 7208, section 5.5). Who has the reverse zone can write thousands.
+const maxNames = 10
+
 // reverseOf wants that the name of an address has that address, and is the one
 // that the server gives itself. Gmail and others refuse mail from addresses
 // without such a name.
@@ -127,7 +131,7 @@ func (s *Subject) reverseOf(ctx context.Context, name string, src Source) applia
 		return unknown(name, err)
 	}
 	var confirmed []string
-	for _, n := range found {
+	for _, n := range found[:min(len(found), maxNames)] {
 		n = strings.ToLower(strings.TrimSuffix(n, "."))
 		back, err := s.published(ctx, n)
 		if err != nil && !isNotFound(err) {
