@@ -98,10 +98,27 @@ func (s *Subject) openRelay(ctx context.Context, name string, l *Listener, at ne
 	if from, trusted := trusts(l, d.c.LocalAddr()); trusted {
 		return skipped(name, "%s is in its trusted networks (%s) and may send without logging in: what strangers may do cannot be tried from here", from, prefixes(l.Trusted))
 	}
-	if code, text, err := d.ask("EHLO doctor.invalid"); err != nil || code != 250 {
+	if code, text, err := d.hello(); err != nil || code != 250 {
 		return skipped(name, "it does not talk to this machine: %s", saying(code, text, err))
 	}
 	return s.tryTricks(d, name, l)
+}
+
+// hello says EHLO, and once more inside of TLS where that is offered: a
+// listener that wants TLS refuses everything before, which says nothing of what
+// it does then.
+func (d *dialogue) hello() (code int, text string, err error) {
+	const hello = "EHLO doctor.invalid"
+	code, text, err = d.ask(hello)
+	if err != nil || code != 250 || !d.offers("STARTTLS") {
+		return code, text, err
+	}
+	if answer, _, err := d.ask("STARTTLS"); err != nil || answer != 220 {
+		return code, text, err // it offers what it does not have: then without
+	}
+	d.c = tls.Client(d.c, &tls.Config{InsecureSkipVerify: true}) // it is our own, whatever its certificate says
+	d.r.Reset(d.c)
+	return d.ask(hello)
 }
 
 func (s *Subject) tryTricks(d *dialogue, name string, l *Listener) appliance.Finding {

@@ -1,7 +1,12 @@
 package doctor
 
 import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
 	"net"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -73,3 +78,43 @@ func TestTrustedIsNoStranger(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// TestOpenRelayIsTriedWithTLS: what a listener refuses without TLS, it may take
+// with it.
+func TestOpenRelayIsTriedWithTLS(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate
+	defer web.Close()
+	here, there := net.Pipe()
+	defer here.Close()
+	go func() {
+		defer there.Close()
+		answer(there, "220 here", "250-here|250 STARTTLS", "220 go ahead")
+		answer(tls.Server(there, web.TLS), "", "250 here", "250 sender", "250 recipient")
+	}()
+	_, r := serve(t, wellZone)
+	w := newWorld(t, r)
+	w.Dial = func(context.Context, string, string) (net.Conn, error) { return tcp{here}, nil }
+	f := w.openRelay(t.Context(), "open relay", new(Listener), netip.MustParseAddrPort("127.0.0.1:587"))
+	if f.Status != appliance.FoundFail || !strings.Contains(f.Text, "this is an open relay") {
+		t.Errorf("%+v", f)
+	}
+}
+
+// answer greets, if there is a greeting, and then answers line by line.
+func answer(c net.Conn, greeting string, replies ...string) {
+	if greeting != "" {
+		fmt.Fprintf(c, "%s\r\n", greeting)
+	}
+	lines := bufio.NewScanner(c)
+	for _, reply := range replies {
+		if !lines.Scan() {
+			return
+		}
+		fmt.Fprintf(c, "%s\r\n", strings.ReplaceAll(reply, "|", "\r\n"))
+	}
+}
+
+// A tcp is a connection of this machine with itself.
+type tcp struct{ net.Conn }
+
+func (tcp) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40000} }
