@@ -126,6 +126,11 @@ func (c *client) authorize(ctx context.Context, url string) error {
 			return err
 		}
 		if _, err := c.acc.Accept(ctx, challenge); err != nil {
+			// RFC 8555, section 7.1.4: what is valid already needs no challenge;
+			// the authority may have found that out since it was asked.
+			if now, again := c.acc.GetAuthorization(ctx, url); again == nil && now.Status == acme.StatusValid {
+				return nil
+			}
 			return err
 		}
 		_, err = c.acc.WaitAuthorization(ctx, url)
