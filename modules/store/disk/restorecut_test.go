@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,8 +23,11 @@ func TestPowerCutInRestore(t *testing.T) {
 		t.Run(fmt.Sprintf("hold %v", hold), func(t *testing.T) {
 			r := newRestoreCuts(t)
 			mem := vfs.NewCrashableMem()
+			var mu sync.Mutex // what the store deletes it deletes beside its other work
 			cuts, looked := 0, 0
 			to := newStore(t, errorfs.Wrap(mem, onWrite(func(op errorfs.Op) error {
+				mu.Lock()
+				defer mu.Unlock()
 				cuts++
 				for _, percent := range []int{0, 50, 100} {
 					rng := rand.New(rand.NewPCG(uint64(cuts), uint64(percent)))
