@@ -100,30 +100,38 @@ func openQuietly(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 	return pebble.Open(dir, o)
 }
 
+// firstMarker is what a queue is made with. Every start writes another one.
+const firstMarker = "marker.manifest.000001.MANIFEST-000001"
+
 // checkManifest looks at what Pebble would be silent about: it takes a damaged
 // manifest for one that ends there, and a queue whose marker names none for a
 // new one, and removes every table that the manifest does not name. A manifest
-// without marker and records is what a crash leaves of the first start.
+// without marker and records is what a crash leaves of the first start, or the
+// first marker without its manifest.
 func (s *Store) checkManifest(dir string) (isNew bool, err error) {
 	names, err := s.files.List(dir)
 	if err != nil {
 		return false, err
 	}
 	slices.Sort(names)
-	current := ""
+	marker, current := "", ""
 	for _, name := range names {
 		// marker.manifest.<number>.<name of the manifest>
 		if parts := strings.SplitN(name, ".", 4); len(parts) == 4 && parts[0] == "marker" && parts[1] == "manifest" {
-			current = parts[3]
+			marker, current = name, parts[3]
 		}
 	}
+	used := slices.ContainsFunc(names, func(name string) bool { return isTable(name) || isLog(name) })
 	if current == "" {
-		if slices.ContainsFunc(names, func(name string) bool { return isTable(name) || isLog(name) }) {
+		if used {
 			return false, damaged("no manifest is named")
 		}
 		return true, nil
 	}
 	content, err := readFile(s.files, s.fs.PathJoin(dir, current))
+	if errors.Is(err, fs.ErrNotExist) && !used && marker == firstMarker {
+		return true, s.files.Remove(s.fs.PathJoin(dir, marker))
+	}
 	if err != nil {
 		return false, fmt.Errorf("manifest %q: %w", current, err)
 	}
