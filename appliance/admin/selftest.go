@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 	"github.com/waxwing-mail/waxwing/appliance/selftest"
@@ -21,9 +20,7 @@ func (s *Server) selftest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(messageTimeout)
-	_ = http.NewResponseController(w).SetReadDeadline(deadline) // as setWriteDeadline
-	setWriteDeadline(w, messageTimeout+writeTimeout)
+	allowMessage(w)
 	ctx, cancel := s.untilDrain(r.Context())
 	defer cancel()
 	p, release, err := s.pipeline(q.Get("pipeline"))

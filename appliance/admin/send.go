@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -18,10 +17,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(messageTimeout)
-	_ = http.NewResponseController(w).SetReadDeadline(deadline) // as setWriteDeadline
-	setWriteDeadline(w, messageTimeout+writeTimeout)
-	ctx, cancel := context.WithDeadline(r.Context(), deadline)
+	ctx, cancel := context.WithDeadline(r.Context(), allowMessage(w))
 	defer cancel()
 	job := sending{server: s, r: r.WithContext(ctx), env: env, to: to}
 	if q.Get("wait") == "true" {

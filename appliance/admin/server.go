@@ -215,6 +215,15 @@ func (s *Server) serve(rt route) http.Handler {
 	})
 }
 
+// allowMessage gives a request the time that a message takes, to be read and
+// to be dealt with, and returns when that is over.
+func allowMessage(w http.ResponseWriter) (deadline time.Time) {
+	deadline = time.Now().Add(messageTimeout)
+	_ = http.NewResponseController(w).SetReadDeadline(deadline) // as setWriteDeadline
+	setWriteDeadline(w, messageTimeout+writeTimeout)
+	return deadline
+}
+
 // setWriteDeadline bounds what is written from now on. A connection that
 // knows no deadline is a test's.
 func setWriteDeadline(w http.ResponseWriter, d time.Duration) {
