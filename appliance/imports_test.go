@@ -24,6 +24,7 @@ var confined = map[string][]string{
 	"github.com/libdns/libdns":         {"appliance", "modules/dns", "modules/signer/dkim", "modules/tls/acme"},
 	"github.com/miekg/dns":             {"modules/dns", "appliance/resolver", "appliance/appliancetest/acmetest", "appliance/appliancetest/dnstest"},
 	"github.com/cockroachdb/pebble":    {"modules/store/disk"},
+	"github.com/ebitengine/purego":     {"modules/internal/libcrypto"},
 	"github.com/emersion/go-msgauth":   {"modules/check", "modules/signer", "appliance/selftest", "cmd"},
 	"github.com/emersion/go-smtp":      {"modules/listener", "modules/internal/smtpconn", "appliance/appliancetest"},
 	"github.com/hashicorp/hcl":         {"appliance/config"},
