@@ -32,8 +32,12 @@ import (
 // are not hashed.
 const MaxLength = 1024
 
-// A Verifier knows whether a password is the right one.
-type Verifier struct{ scheme scheme }
+// A Verifier knows whether a password is the right one. Its methods may be
+// called from many goroutines at once.
+type Verifier struct {
+	scheme scheme
+	memory memory
+}
 
 // scheme is one way to store a password.
 type scheme interface {
@@ -56,27 +60,55 @@ func Parse(hash string) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{s}, nil
+	return &Verifier{scheme: s}, nil
 }
 
 // Plain returns a Verifier for a password that is known in clear text.
-func Plain(password string) *Verifier { return &Verifier{plain(sha256.Sum256([]byte(password)))} }
+func Plain(password string) *Verifier {
+	return &Verifier{scheme: plain(sha256.Sum256([]byte(password)))}
+}
 
 // Verify says whether password is the right one. It takes as long for a wrong
 // password as for the right one. An error means that it could not find out:
 // ErrBusy, or that of ctx.
 func (v *Verifier) Verify(ctx context.Context, password string) (bool, error) {
+	return v.verify(ctx, password, new(memory))
+}
+
+// VerifyAgain is Verify, but does not hash a password that was right less than
+// five minutes ago. It is for users who exist: a stranger who was compared with
+// this hash for the sake of the time that it takes would learn, by the clock,
+// that the password is somebody's.
+func (v *Verifier) VerifyAgain(ctx context.Context, password string) (bool, error) {
+	return v.verify(ctx, password, &v.memory)
+}
+
+func (v *Verifier) verify(ctx context.Context, password string, m *memory) (bool, error) {
 	if len(password) > MaxLength {
 		return false, nil
 	}
-	if kib := v.scheme.memory(); kib > 0 {
-		leave, err := hashing.enter(ctx, kib)
-		if err != nil {
-			return false, err
-		}
-		defer leave()
+	kib := v.scheme.memory()
+	if kib == 0 {
+		return v.scheme.matches(password), nil
 	}
-	return v.scheme.matches(password), nil
+	if m.recalls(password) {
+		return true, nil
+	}
+	leave, err := hashing.enter(ctx, kib)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	// A program that opens fifty connections at once is fifty times here. The
+	// first has the password hashed, and those who waited behind it know.
+	if m.recalls(password) {
+		return true, nil
+	}
+	if !v.scheme.matches(password) {
+		return false, nil
+	}
+	m.remember(password)
+	return true, nil
 }
 
 // plain is the digest of a password, so that a comparison of two passwords

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/password"
 )
 
 var staff = appliance.Addr{Kind: appliance.KindAuth, Name: "staff"}
@@ -116,6 +117,30 @@ func TestReread(t *testing.T) {
 		h.write("# nobody any more\n")
 		time.Sleep(time.Second)
 		h.mayNot("amy", "correct horse") // an empty file locks everybody out
+	})
+}
+
+// TestChangedPassword: a password that has just been right, and is remembered,
+// ends with the content of the file that has another.
+func TestChangedPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, err := open(t, "bob:"+bob+"\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.may("bob", "correct horse")
+		h.may("bob", "correct horse")
+		other, err := password.Hash("battery staple")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.write("bob:" + other + "\n")
+		time.Sleep(time.Second)
+		h.mayNot("bob", "correct horse")
+		h.may("bob", "battery staple")
+		h.write("amy:" + other + "\n")
+		time.Sleep(time.Second)
+		h.mayNot("bob", "battery staple")
 	})
 }
 

@@ -8,19 +8,26 @@ import (
 	"testing"
 
 	"github.com/waxwing-mail/waxwing/appliance"
+	"github.com/waxwing-mail/waxwing/appliance/password"
 	"github.com/waxwing-mail/waxwing/modules/internal/passwd"
 )
 
-// counter is a password that counts how often it is verified.
+// counter is a password that counts how often it is verified, and how many of
+// these might have been answered from memory.
 type counter struct {
-	password string
-	err      error
-	calls    int
+	password     string
+	err          error
+	calls, again int
 }
 
 func (c *counter) Verify(_ context.Context, password string) (bool, error) {
 	c.calls++
 	return password == c.password, c.err
+}
+
+func (c *counter) VerifyAgain(ctx context.Context, password string) (bool, error) {
+	c.again++
+	return c.Verify(ctx, password)
 }
 
 func TestLogin(t *testing.T) {
@@ -70,7 +77,7 @@ func TestA7OneHashEitherWay(t *testing.T) {
 	table := passwd.NewTable("mail.example.com", entries)
 	which := func(user string) int {
 		for _, c := range counters {
-			c.calls = 0
+			c.calls, c.again = 0, 0
 		}
 		// The password is that of the entry it is compared with: it must not help.
 		_, err := table.Login(t.Context(), user, appliance.NewSecret("right"))
@@ -81,6 +88,9 @@ func TestA7OneHashEitherWay(t *testing.T) {
 		for i, c := range counters {
 			if total += c.calls; c.calls > 0 {
 				at = i
+			}
+			if c.again > 0 && !strings.HasPrefix(user, "user") {
+				t.Errorf("Login(%q) may tell by the clock whose password it is", user)
 			}
 		}
 		if total != 1 {
@@ -103,6 +113,42 @@ func TestA7OneHashEitherWay(t *testing.T) {
 	if which("user3") != 3 || which("user3@mail.example.com") != 3 {
 		t.Error("a known name is not compared with its own entry")
 	}
+}
+
+// TestA7Remembered: who has logged in does so again without the cost, by the
+// clock only with that name and that password. Nothing can be hashed for a
+// client that is gone, so what succeeds for it is remembered.
+func TestA7Remembered(t *testing.T) {
+	const right = "correct horse"
+	hash, err := password.Hash(right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := func() *passwd.Table {
+		v, err := password.Parse(hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return passwd.NewTable("h.example", []passwd.Entry{{"app", v}})
+	}
+	login := func(ctx context.Context, table *passwd.Table, user, pw string, want error) {
+		t.Helper()
+		if _, err := table.Login(ctx, user, appliance.NewSecret(pw)); !errors.Is(err, want) {
+			t.Errorf("Login(%q, %q): %v, want %v", user, pw, err, want)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	table := made()
+	login(gone, table, "app", right, context.Canceled)
+	login(t.Context(), table, "nobody", right, appliance.ErrCredentials)
+	login(gone, table, "app", right, context.Canceled) // a stranger's guess makes nothing known
+	login(t.Context(), table, "app", right, nil)
+	login(gone, table, "app", right, nil)
+	login(gone, table, "app@H.example", right, nil)
+	login(gone, table, "app", "battery staple", context.Canceled)
+	login(gone, table, "nobody", right, context.Canceled)
+	login(gone, made(), "app", right, context.Canceled)
 }
 
 func TestLoginCouldNotFindOut(t *testing.T) {
