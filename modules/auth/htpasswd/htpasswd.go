@@ -47,7 +47,8 @@ const maxFile = 16 << 20
 type Htpasswd struct {
 	// The file of users, one "name:hash" on each line, with bcrypt or argon2id
 	// hashes: "htpasswd -B /etc/waxwing/users bob" adds one. It is read again
-	// when it changes.
+	// when it changes; until then, a password that was right is not hashed again
+	// within the next five minutes.
 	File string `hcl:"file"`
 
 	addr  appliance.Addr

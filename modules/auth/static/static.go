@@ -55,7 +55,8 @@ type User struct {
 	// file("/run/secrets/app").
 	Password appliance.Secret `hcl:"password,optional"`
 	// A hash of the password, as "waxwing hash-password" or "htpasswd -B" makes
-	// it: argon2id or bcrypt.
+	// it: argon2id or bcrypt. A password that was right is not hashed again
+	// within the next five minutes.
 	PasswordHash appliance.Secret `hcl:"password_hash,optional"`
 }
 
