@@ -3,6 +3,7 @@
 package libcrypto
 
 import (
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -76,8 +77,10 @@ func (l *library) open(private *rsa.PrivateKey) (*key, error) {
 
 // sign signs a SHA-256 digest.
 func (k *key) sign(digest []byte) ([]byte, error) {
-	k.library.slots <- struct{}{}
-	defer func() { <-k.library.slots }()
+	if err := k.library.slots.Acquire(context.Background(), 1); err != nil {
+		return nil, err
+	}
+	defer k.library.slots.Release(1)
 	runtime.LockOSThread() // for the errors
 	defer runtime.UnlockOSThread()
 	defer runtime.KeepAlive(k)

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+	"golang.org/x/sync/semaphore"
 )
 
 // Pointers of C.
@@ -94,7 +95,7 @@ type library struct {
 	version string
 	context libraryContext
 	sha256  digestMethod
-	slots   chan struct{} // as many as signatures are made at a time
+	slots   *semaphore.Weighted // as many as signatures are made at a time
 }
 
 // soname is OpenSSL 3 and no other: a version with another interface has
@@ -106,7 +107,7 @@ var loaded = sync.OnceValues(func() (*library, error) { return load(soname) })
 
 // load finds a library as the dynamic loader does, and makes it ready.
 func load(name string) (*library, error) {
-	l := &library{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	l := &library{slots: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
 	if err := l.link(name); err != nil {
 		return nil, err
 	}

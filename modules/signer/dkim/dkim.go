@@ -40,6 +40,9 @@
 // (RFC 6376, section 8.6).
 //
 // The body is streamed through the hash; it is never in memory as a whole.
+//
+// RSA signatures are made by crypto/rsa, or, in a program that is built with
+// the tag libcrypto, by the OpenSSL of the system ([rsaSigners]).
 package dkim
 
 import (
@@ -129,6 +132,7 @@ type DKIM struct {
 	resolver appliance.Resolver
 	queued   func(ctx context.Context, before time.Time) (bool, error)
 	plan     *plan
+	rsa      *rsaSigners
 	signed   *prometheus.CounterVec // by domain and result
 	problems *prometheus.CounterVec // by domain
 
@@ -278,8 +282,9 @@ func (d *DKIM) Provision(ctx *appliance.Context) (err error) {
 		Name: "waxwing_dkim_key_failures_total",
 		Help: "Times that the keys of a domain could not be looked after, by domain.",
 	}, []string{"domain"})
+	d.rsa = newRSASigners(d.log)
 	if ctx.Metrics != nil {
-		for _, c := range []prometheus.Collector{d.signed, d.problems, (*keyMetrics)(d)} {
+		for _, c := range []prometheus.Collector{d.signed, d.problems, (*keyMetrics)(d), d.rsa.fallbacks, d.rsa.info()} {
 			if err := ctx.Metrics.Register(c); err != nil {
 				return err
 			}

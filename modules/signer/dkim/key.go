@@ -30,7 +30,12 @@ const (
 )
 
 // A Key is a private key that signs mail.
-type Key struct{ signer crypto.Signer }
+type Key struct {
+	private crypto.Signer // *rsa.PrivateKey or ed25519.PrivateKey
+	signer  crypto.Signer // makes the signatures of private: itself, or see [rsaSigners]
+}
+
+func newKey(private crypto.Signer) *Key { return &Key{private: private, signer: private} }
 
 // Generate makes a new key.
 func Generate(algorithm string) (*Key, error) {
@@ -49,7 +54,7 @@ func Generate(algorithm string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{s}, nil
+	return newKey(s), nil
 }
 
 // ParseKey reads a private key in PEM: PKCS #1 or PKCS #8, RSA or Ed25519, as
@@ -69,9 +74,9 @@ func ParseKey(file []byte) (*Key, error) {
 		if bits := k.N.BitLen(); bits < leastRSA || bits > mostRSA {
 			return nil, fmt.Errorf("holds an RSA key of %d bits; receivers take keys from %d to %d bits, use 2048", bits, leastRSA, mostRSA)
 		}
-		return &Key{k}, nil
+		return newKey(k), nil
 	case ed25519.PrivateKey:
-		return &Key{k}, nil
+		return newKey(k), nil
 	}
 	return nil, errors.New("holds a key that is neither RSA nor Ed25519; DKIM has no others")
 }
@@ -100,7 +105,7 @@ func parseBlock(block *pem.Block) (any, error) {
 
 // PEM is the key in PKCS #8, as ParseKey reads it. It is a secret.
 func (k *Key) PEM() []byte {
-	der, err := x509.MarshalPKCS8PrivateKey(k.signer)
+	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {
 		panic("dkim: " + err.Error()) // it can marshal what ParseKey and Generate return
 	}
@@ -109,7 +114,7 @@ func (k *Key) PEM() []byte {
 
 // Algorithm is "ed25519", or "rsa" and the number of bits: "rsa2048".
 func (k *Key) Algorithm() string {
-	if pub, ok := k.signer.Public().(*rsa.PublicKey); ok {
+	if pub, ok := k.private.Public().(*rsa.PublicKey); ok {
 		return fmt.Sprintf("rsa%d", pub.N.BitLen())
 	}
 	return Ed25519
@@ -117,11 +122,11 @@ func (k *Key) Algorithm() string {
 
 // weak says whether receivers may think little of the key.
 func (k *Key) weak() bool {
-	pub, ok := k.signer.Public().(*rsa.PublicKey)
+	pub, ok := k.private.Public().(*rsa.PublicKey)
 	return ok && pub.N.BitLen() < goodRSA
 }
 
 // Record is the record to publish for the key (RFC 6376, section 3.6.1).
 func (k *Key) Record(domain, selector string) appliance.DNSRecord {
-	return appliance.DNSRecord{Name: recordName(domain, selector), Type: "TXT", Value: dkimkey.Text(k.signer.Public())}
+	return appliance.DNSRecord{Name: recordName(domain, selector), Type: "TXT", Value: dkimkey.Text(k.private.Public())}
 }

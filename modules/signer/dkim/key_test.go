@@ -27,7 +27,7 @@ func pkcs8(t *testing.T, key any) []byte {
 }
 
 func TestParseKey(t *testing.T) {
-	r := rsaKey.signer.(*rsa.PrivateKey)
+	r := rsaKey.private.(*rsa.PrivateKey)
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestParseKeyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := rsaKey.signer.(*rsa.PrivateKey)
+	r := rsaKey.private.(*rsa.PrivateKey)
 	public, err := x509.MarshalPKIXPublicKey(&r.PublicKey)
 	if err != nil {
 		t.Fatal(err)

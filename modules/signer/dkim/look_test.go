@@ -44,7 +44,7 @@ func TestSight(t *testing.T) {
 	} {
 		s := new(sight)
 		for i := range c.servers {
-			s.count(&c.servers[i], edKey.signer.Public())
+			s.count(&c.servers[i], edKey.private.Public())
 		}
 		if s.everywhere() != c.everywhere || s.nowhere() != c.nowhere || !strings.HasPrefix(s.String(), c.want) || c.want == "" && s.String() != "" {
 			t.Errorf("%s: everywhere %t, nowhere %t: %q", c.name, s.everywhere(), s.nowhere(), s.String())
@@ -64,7 +64,7 @@ func TestBlind(t *testing.T) {
 		{newWorld(t), "s._domainkey.example.org", "no zone has this name"},
 	} {
 		d.resolver = c.resolver
-		s := d.look(t.Context(), c.record, edKey.signer.Public())
+		s := d.look(t.Context(), c.record, edKey.private.Public())
 		if s.everywhere() || s.nowhere() || s.lacks() || s.String() != c.want {
 			t.Errorf("%q, want %q", s, c.want)
 		}

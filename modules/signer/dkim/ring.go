@@ -117,6 +117,7 @@ func (d *DKIM) readFile(path string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", path, err)
 	}
+	d.rsa.provide(key, path)
 	return key, nil
 }
 
@@ -156,6 +157,7 @@ func (d *DKIM) judge(key *Key, w wanted) {
 // makes those that are not there yet. Then it looks after them.
 func (d *DKIM) Start(ctx context.Context) error {
 	d.ring.Store(d.files)
+	d.rsa.announce()
 	for _, domain := range d.stored() {
 		if err := d.open(ctx, domain); err != nil {
 			return err

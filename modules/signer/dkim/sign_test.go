@@ -329,7 +329,7 @@ func TestP13CannotSign(t *testing.T) {
 		body appliance.Body
 		none bool
 	}{
-		{name: "key", key: refusing{rsaKey.signer}},
+		{name: "key", key: refusing{rsaKey.private}},
 		{name: "no key", none: true},
 		{name: "open", body: badBody{open: eio}},
 		{name: "read", body: badBody{content: "\r\nabc", read: eio}},
@@ -343,7 +343,7 @@ func TestP13CannotSign(t *testing.T) {
 				d.ring.Store(newRing())
 			}
 			if c.key != nil {
-				d.ring.Load().keys["example.com"][0].key = &Key{c.key}
+				d.ring.Load().keys["example.com"][0].key = newKey(c.key)
 			}
 			tx := parse(t, plainMail)
 			if c.body != nil {

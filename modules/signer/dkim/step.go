@@ -151,7 +151,7 @@ func (s *step) seek(k *lifeKey, pub crypto.PublicKey) *sight {
 }
 
 func (s *step) next(k *lifeKey) {
-	seen := s.seek(k, s.h.keys[k.Selector].signer.Public())
+	seen := s.seek(k, s.h.keys[k.Selector].private.Public())
 	failed := s.offer(k, seen)
 	k.seen(seen.everywhere(), s.now)
 	switch {
@@ -190,7 +190,7 @@ func (s *step) promote(k *lifeKey) {
 // key goes on signing: a signature that cannot be verified is as good as none,
 // and mail without one would not leave.
 func (s *step) current(k *lifeKey) {
-	seen := s.seek(k, s.h.keys[k.Selector].signer.Public())
+	seen := s.seek(k, s.h.keys[k.Selector].private.Public())
 	failed := s.offer(k, seen)
 	switch {
 	case seen.everywhere():

@@ -35,6 +35,7 @@ func (d *DKIM) get(ctx context.Context, domain, selector string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DKIM key %s in the store %w; restore it from a backup", name, err)
 	}
+	d.rsa.provide(key, name)
 	return key, nil
 }
 
@@ -55,6 +56,7 @@ func (d *DKIM) make(ctx context.Context, w wanted) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep DKIM key %s: %w", valueKey(w.domain, w.selector), err)
 	}
+	d.rsa.provide(key, valueKey(w.domain, w.selector))
 	return key, nil
 }
 
