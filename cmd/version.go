@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,8 +31,11 @@ func buildVersion() admin.Version {
 		v.Version = "devel"
 	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
+		switch s.Key {
+		case "vcs.revision":
 			v.Commit = s.Value
+		case "-tags":
+			v.Tags = strings.Split(s.Value, ",")
 		}
 	}
 	return v
@@ -54,7 +58,8 @@ func (p *program) versionCommand() *cobra.Command {
 			if p.json {
 				return writeJSON(p.out, v)
 			}
-			_, err := fmt.Fprintf(p.out, "waxwing %s %s\n", v.Version, v.Go)
+			words := append([]string{"waxwing", v.Version, v.Go}, v.Tags...)
+			_, err := fmt.Fprintln(p.out, strings.Join(words, " "))
 			return err
 		},
 	}

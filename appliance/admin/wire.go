@@ -13,6 +13,7 @@ type Version struct {
 	Version string    `json:"version"` // "v1.2.0", or "devel"
 	Commit  string    `json:"commit,omitempty"`
 	Go      string    `json:"go"`
+	Tags    []string  `json:"tags,omitempty"` // of the build: "libcrypto"
 	PID     int       `json:"pid,omitempty"`
 	Started time.Time `json:"started,omitzero"`
 }
