@@ -20,6 +20,7 @@ type fairness struct {
 	Live              time.Duration // for so long new mail comes in
 	Slow              int           // messages for one slow site
 	Dir               string
+	NextHop           string // of the step million
 }
 
 // A step of it runs in a process of its own, so that memory is its own.
@@ -29,6 +30,7 @@ const (
 	restart = "restart"            // find it, and deliver it and new mail
 	empty   = "empty"              // the same new mail, with an empty queue
 	slow    = "slow"               // many messages to one slow site
+	million = "million"            // queue messages for one next hop, due in the next hours
 )
 
 // found is what a step has measured.
@@ -46,6 +48,9 @@ type found struct {
 func destinations(o options) error {
 	f := fairness{Messages: 100_000, Domains: 10_000, Live: 10 * time.Second, Slow: 20_000}
 	var err error
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
 	if f.Dir, err = os.MkdirTemp(o.dir, "data-"); err != nil {
 		return err
 	}
@@ -101,12 +106,14 @@ func asStep() (was bool, err error) {
 	if err := json.Unmarshal([]byte(load), &f); err != nil {
 		return true, err
 	}
-	steps := map[string]func(fairness) (found, error){fill: fillStep, restart: liveStep, empty: liveStep, slow: slowStep}
+	steps := map[string]func(fairness) (found, error){fill: fillStep, restart: liveStep, empty: liveStep, slow: slowStep, million: millionStep}
 	step, ok := steps[name]
 	if !ok {
 		return true, errors.New("there is no step " + name)
 	}
-	f.Dir = filepath.Join(f.Dir, cmp.Or(map[string]string{fill: "backlog", restart: "backlog"}[name], name))
+	if name != million {
+		f.Dir = filepath.Join(f.Dir, cmp.Or(map[string]string{fill: "backlog", restart: "backlog"}[name], name))
+	}
 	r, err := step(f)
 	if err != nil {
 		return true, err

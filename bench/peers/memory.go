@@ -13,6 +13,15 @@ type Memory struct {
 	Processes int
 }
 
+// Held is the resident set of a single process, and the sum of the PSS of
+// several.
+func (m Memory) Held() int64 {
+	if m.Processes == 1 {
+		return m.RSS
+	}
+	return m.PSS
+}
+
 // Memory is what the box holds now.
 func (b *Box) Memory() (Memory, error) {
 	list, err := b.pids()
@@ -61,7 +70,7 @@ func (w *Watch) run() {
 			w.err = err
 			return
 		}
-		w.most = max(w.most, m.PSS)
+		w.most = max(w.most, m.Held())
 		select {
 		case <-w.quit:
 			return
@@ -83,5 +92,5 @@ func (w *Watch) Stop() (int64, error) {
 	if err == nil && m.Processes == 1 {
 		return m.Peak, nil
 	}
-	return max(w.most, m.PSS), err
+	return max(w.most, m.Held()), err
 }

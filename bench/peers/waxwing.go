@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -110,6 +111,13 @@ func (w *waxwing) Start(box *Box, s Setup) (Server, error) {
 	return r, r.start()
 }
 
+// WaxwingData is the data directory of Waxwing in a setup.
+func WaxwingData(s Setup) string { return filepath.Join(s.Dir, "data") }
+
+// WaxwingDestination is what Waxwing calls the next hop of a setup in its
+// queue.
+func WaxwingDestination(nextHop string) string { return "sink/" + nextHop }
+
 // waxwingText is the configuration of a setup.
 func waxwingText(bin string, s Setup) (string, error) {
 	access, blocks, uses := `trusted = ["127.0.0.0/8"]`, "", []string(nil)
@@ -130,7 +138,7 @@ func waxwingText(bin string, s Setup) (string, error) {
 	} else {
 		uses = append(uses, `unsigned = "allow"`)
 	}
-	return fmt.Sprintf(waxwingConfig, Hostname, filepath.Join(s.Dir, "data"), MaxConnections,
+	return fmt.Sprintf(waxwingConfig, Hostname, WaxwingData(s), MaxConnections,
 		s.Address, access, s.NextHop, blocks, strings.Join(uses, "\n  ")), nil
 }
 
@@ -193,6 +201,16 @@ func (r *waxwingServer) Flush() error {
 		return fmt.Errorf("waxwing queue retry: %w: %s", err, out)
 	}
 	return nil
+}
+
+// Queued is how many deliveries wait.
+func (r *waxwingServer) Queued() (int, error) {
+	out, err := exec.Command(r.bin, "queue", "list", "--count", "--config", r.file("mail.hcl")).Output()
+	if err != nil {
+		return 0, fmt.Errorf("waxwing queue list --count: %w", err)
+	}
+	number, _, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	return strconv.Atoi(number)
 }
 
 func (r *waxwingServer) Stop() error {

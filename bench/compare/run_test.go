@@ -1,0 +1,49 @@
+package compare
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// Waxwing takes part with STARTTLS and AUTH, with DKIM and without, over
+// connections that are kept and that are not; what arrives is verified by Run
+// itself.
+func TestRun(t *testing.T) {
+	report, err := Run(Options{Peers: []string{"waxwing"}, Rounds: 2, Only: "login", Messages: 50, Dir: t.TempDir(), Progress: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"#### 4 KiB, 50 clients, DKIM with RSA-2048, STARTTLS and AUTH PLAIN, connections kept\n",
+		"#### 4 KiB, 50 clients, no DKIM, STARTTLS and AUTH PLAIN, a connection for each message\n",
+		"in 2 rounds", "waxwing: waxwing ",
+	} {
+		if !strings.Contains(report, want) {
+			t.Errorf("%q is missing in the report:\n%s", want, report)
+		}
+	}
+	rows := 0
+	for line := range strings.Lines(report) {
+		if strings.HasPrefix(line, "| waxwing |") && !strings.Contains(line, "–  ") && strings.Count(line, "(") == 4 {
+			rows++
+		}
+	}
+	if rows != 4 {
+		t.Errorf("%d rows with 4 figures of 2 rounds, want 4:\n%s", rows, report)
+	}
+}
+
+// What cannot be measured is said before anything is.
+func TestRunRefuses(t *testing.T) {
+	for want, o := range map[string]Options{
+		"there is no work":   {Peers: []string{"waxwing"}, Rounds: 1, Messages: 1, Only: "everything"},
+		"there is no peer":   {Peers: []string{"sendmail"}, Rounds: 1, Messages: 1},
+		"no peer is named":   {Rounds: 1, Messages: 1},
+		"at least one round": {Peers: []string{"waxwing"}, Messages: 1},
+	} {
+		if _, err := Run(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
