@@ -23,11 +23,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/waxwing-mail/waxwing/bench/compare"
@@ -98,7 +101,9 @@ func measure(o options) error {
 	if o.peers == "all" {
 		names = compare.All()
 	}
-	report, err := compare.Run(compare.Options{
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	report, err := compare.Run(ctx, compare.Options{
 		Peers: names, Rounds: o.rounds, Only: o.only, Messages: o.messages, Dir: o.dir, Progress: os.Stderr, Fill: fillMillion,
 	})
 	fmt.Print(report)

@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"bufio"
 	"cmp"
 	"crypto"
 	"crypto/rsa"
@@ -136,26 +135,31 @@ func ownCPU() (time.Duration, error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
 }
 
-// opensslSignature is the same with the OpenSSL of the system.
+// opensslSignature is the same with the OpenSSL of the system; none where
+// there is no openssl. Its own -multi does not count processor time.
 func opensslSignature() float64 {
-	n := runtime.GOMAXPROCS(0)
-	out, err := exec.Command("openssl", "speed", "-seconds", "1", "-multi", strconv.Itoa(n), "-mr", "rsa2048").Output()
-	if err != nil {
-		return none
+	rates := make([]float64, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for i := range rates {
+		wg.Go(func() {
+			out, _ := exec.Command("openssl", "speed", "-seconds", "1", "-mr", "rsa2048").Output()
+			rates[i] = opensslSpeed(string(out))
+		})
 	}
-	return opensslSpeed(string(out), n)
+	wg.Wait()
+	return 1000 / median(rates)
 }
 
-// opensslSpeed reads the sum of all processes: "+F2:2:2048:SIGN:VERIFY", per
-// second of processor time each.
-func opensslSpeed(out string, processes int) float64 {
-	for sc := bufio.NewScanner(strings.NewReader(out)); sc.Scan(); {
-		f := strings.Split(sc.Text(), ":")
-		if f[0] != "+F2" || len(f) < 4 {
+// opensslSpeed reads "+F2:2:2048:SIGN:VERIFY", per second of processor time
+// each.
+func opensslSpeed(out string) float64 {
+	for line := range strings.Lines(out) {
+		f := strings.Split(strings.TrimSpace(line), ":")
+		if f[0] != "+F2" || len(f) < 5 {
 			continue
 		}
 		if perSecond, err := strconv.ParseFloat(f[3], 64); err == nil && perSecond > 0 {
-			return 1000 * float64(processes) / perSecond
+			return perSecond
 		}
 	}
 	return none

@@ -13,7 +13,7 @@ func millionStage(fill Fill, scale float64) stage {
 	n := scaled(1_000_000, scale)
 	prepare := func(s peers.Setup) error { return fill(peers.WaxwingData(s), s.NextHop, n) }
 	return stage{only: "million", siteOptions: siteOptions{sign: true, down: true, prepare: prepare}, once: true, own: true, works: []*work{{
-		title: counted(n) + " messages in the queue",
+		title: counted(n) + " messages of 2 KiB in the queue",
 		note:  "From the start of the process until it listens, and the most memory in the three seconds that follow. The messages wait for a next hop that is down; some become due each second.",
 		columns: []column{
 			{name: "queued"}, {name: "start s", digits: 2, less: true, ratio: true}, {name: "peak MiB", less: true, ratio: true},

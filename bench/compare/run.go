@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/waxwing-mail/waxwing/bench/peers"
@@ -51,13 +53,15 @@ type run struct {
 	machine machine
 	tables  []*table
 	errs    []error
+	current atomic.Pointer[site]
 }
 
 func (r *run) scale() float64 { return float64(r.Messages) / rateMessages }
 
 // Run measures and returns the report, as Markdown. There is a report beside
-// an error too, if something could be measured.
-func Run(o Options) (_ string, err error) {
+// an error too, if something could be measured. When the context ends, the peer
+// that is running is killed, and nothing is left behind.
+func Run(ctx context.Context, o Options) (_ string, err error) {
 	r := &run{Options: o}
 	if err := r.choose(); err != nil {
 		return "", err
@@ -72,14 +76,28 @@ func Run(o Options) (_ string, err error) {
 	if r.machine, err = newMachine(r.dir, r.peers); err != nil {
 		return "", err
 	}
+	defer context.AfterFunc(ctx, r.kill)()
 	all := r.stages()
 	for round := range o.Rounds {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
 		if err := r.machine.measure(r.keys.rsa); err != nil {
 			return "", err
 		}
-		r.round(round, all)
+		r.round(ctx, round, all)
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err()
 	}
 	return r.report(), errors.Join(r.errs...)
+}
+
+// kill makes the work that is under way fail.
+func (r *run) kill() {
+	if s := r.current.Load(); s != nil {
+		_ = s.box.Kill() // closing it says what is left
+	}
 }
 
 func newRunDir(in string) (string, error) {
@@ -144,14 +162,14 @@ func (r *run) runners(st *stage) []peers.Peer {
 	return r.peers
 }
 
-func (r *run) round(round int, all []stage) {
+func (r *run) round(ctx context.Context, round int, all []stage) {
 	for i := range all {
 		st := &all[i]
 		if st.once && round > 0 {
 			continue
 		}
 		for _, p := range r.runners(st) {
-			if st.skips(p) == "" {
+			if st.skips(p) == "" && ctx.Err() == nil {
 				r.do(round, st, p)
 			}
 		}
@@ -173,6 +191,7 @@ func (r *run) do(round int, st *stage, p peers.Peer) {
 	if s == nil {
 		return
 	}
+	r.current.Store(nil)
 	if err := s.close(); err != nil {
 		r.errs = append(r.errs, fmt.Errorf("%s: %w", p.Name(), err))
 	}
@@ -189,6 +208,7 @@ func (r *run) openFor(st *stage, p peers.Peer) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.current.Store(s)
 	if p == (direct{}) {
 		s.setup.Address = s.setup.NextHop
 	}

@@ -1,7 +1,10 @@
 package compare
 
 import (
+	"context"
+	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 )
@@ -10,7 +13,7 @@ import (
 // connections that are kept and that are not; what arrives is verified by Run
 // itself.
 func TestRun(t *testing.T) {
-	report, err := Run(Options{Peers: []string{"waxwing"}, Rounds: 2, Only: "login", Messages: 50, Dir: t.TempDir(), Progress: io.Discard})
+	report, err := Run(t.Context(), Options{Peers: []string{"waxwing"}, Rounds: 2, Only: "login", Messages: 50, Dir: t.TempDir(), Progress: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +45,30 @@ func TestRunRefuses(t *testing.T) {
 		"no peer is named":   {Rounds: 1, Messages: 1},
 		"at least one round": {Peers: []string{"waxwing"}, Messages: 1},
 	} {
-		if _, err := Run(o); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
+}
+
+// Who is interrupted leaves nothing behind.
+func TestRunInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	progress := writerFunc(func() { cancel() }) // while the first peer runs
+	dir := t.TempDir()
+	_, err := Run(ctx, Options{Peers: []string{"waxwing"}, Rounds: 2, Only: "rate", Messages: 50, Dir: dir, Progress: progress})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// A writerFunc is told that something is written.
+type writerFunc func()
+
+func (f writerFunc) Write(b []byte) (int, error) {
+	f()
+	return len(b), nil
 }

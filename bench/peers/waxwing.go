@@ -18,7 +18,7 @@ import (
 type waxwing struct {
 	name  string
 	flags []string // of go build
-	signs string   // what the log says of the library that signs; "" for Go's own
+	signs string   // what the log says if another library signs than Go's own
 
 	build func() (string, error) // the binary, made once
 }
@@ -28,7 +28,7 @@ func Waxwing() Peer { return newWaxwing("waxwing", "") }
 
 // WaxwingLibcrypto is the optional build that signs with the system's OpenSSL.
 func WaxwingLibcrypto() Peer {
-	return newWaxwing("waxwing-libcrypto", "libcrypto", "-tags", "libcrypto")
+	return newWaxwing("waxwing-libcrypto", "RSA signatures are made by libcrypto", "-tags", "libcrypto")
 }
 
 func newWaxwing(name, signs string, flags ...string) Peer {
@@ -181,7 +181,7 @@ func (r *waxwingServer) start() error {
 // checkSigner refuses to measure a library that is not used.
 func (r *waxwingServer) checkSigner() error {
 	if log := r.log(); r.setup.Sign && !strings.Contains(log, r.peer.signs) {
-		return errors.Join(fmt.Errorf("%s does not sign with %s: %s", r.peer.name, r.peer.signs, log), r.Stop())
+		return errors.Join(fmt.Errorf("%s: the log does not say %q: %s", r.peer.name, r.peer.signs, log), r.Stop())
 	}
 	return nil
 }
