@@ -18,15 +18,15 @@ func TestPublishUnseen(t *testing.T) {
 		w.set(func() { w.down[both[0]], w.down[both[1]] = true, true })
 		d := w.start(w.publishes)
 		time.Sleep(2 * time.Hour)
-		if len(w.changes) > 0 {
-			t.Errorf("written without a look: %v", w.changes)
+		if len(w.written()) > 0 {
+			t.Errorf("written without a look: %v", w.written())
 		}
 		w.wantWaits(d, first, "its record: ns1.example.com cannot be asked: no answer; ns2.example.com cannot be asked: no answer; the record is not published before a name server")
 		w.hide(first+"._domainkey.example.com", both...)
 		w.set(func() { w.down[both[0]] = false }) // the other one never comes back
 		time.Sleep(3 * time.Hour)
-		if len(w.changes) != 1 {
-			t.Errorf("changes %v", w.changes)
+		if len(w.written()) != 1 {
+			t.Errorf("changes %v", w.written())
 		}
 	})
 }
@@ -43,13 +43,13 @@ func TestPublishedAgain(t *testing.T) {
 		d = w.start(w.publishes)
 		time.Sleep(3 * time.Hour)
 		w.wantWaits(d, first, "")
-		if len(w.changes) != 2 || w.said("is gone from the DNS") != 1 || w.said("show the record of the DKIM key that signs, again") != 1 {
-			t.Errorf("changes %v", w.changes)
+		if len(w.written()) != 2 || w.said("is gone from the DNS") != 1 || w.said("show the record of the DKIM key that signs, again") != 1 {
+			t.Errorf("changes %v", w.written())
 		}
 		w.show(appliance.DNSRecord{Name: first + "._domainkey.example.com", Value: rsaKey.Record("x", "y").Value}, both...)
 		time.Sleep(3 * day)
-		if len(w.changes) != 2 {
-			t.Errorf("what others have put there was touched: %v", w.changes)
+		if len(w.written()) != 2 {
+			t.Errorf("what others have put there was touched: %v", w.written())
 		}
 	})
 }

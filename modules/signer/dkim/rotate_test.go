@@ -143,8 +143,8 @@ func TestRotationPublished(t *testing.T) {
 		for i := range want {
 			want[i] += "._domainkey.example.com"
 		}
-		if !slices.Equal(w.changes, want) {
-			t.Errorf("changes %v, want %v", w.changes, want)
+		if !slices.Equal(w.written(), want) {
+			t.Errorf("changes %v, want %v", w.written(), want)
 		}
 	})
 }
@@ -158,14 +158,14 @@ func TestUnpublished(t *testing.T) {
 		d := w.start(w.publishes)
 		time.Sleep(time.Hour)
 		w.wantWaits(d, first, "its record: ns1.example.com without the record; ns2.example.com: k=rsa is published")
-		if !strings.HasSuffix(waits(d, first), "; the record is not published, because there is another one at its name") || len(w.changes) > 0 {
-			t.Errorf("%s; %v", waits(d, first), w.changes)
+		if !strings.HasSuffix(waits(d, first), "; the record is not published, because there is another one at its name") || len(w.written()) > 0 {
+			t.Errorf("%s; %v", waits(d, first), w.written())
 		}
 		w.show(d.DNSRecords()[0], both...)
 		time.Sleep(2 * time.Hour)
 		w.wantWaits(d, first, "")
-		if len(w.changes) > 0 || waits(d, first) != "" {
-			t.Errorf("%s; %v", waits(d, first), w.changes)
+		if len(w.written()) > 0 || waits(d, first) != "" {
+			t.Errorf("%s; %v", waits(d, first), w.written())
 		}
 	})
 }
@@ -325,8 +325,8 @@ func TestTwoNodes(t *testing.T) {
 		time.Sleep(10*day + 3*time.Hour)
 		w.want(a, "current "+after+", old "+first)
 		w.want(b, "current "+after+", old "+first)
-		if len(w.changes) != 2 || w.said("this DKIM key signs from now on") != 1 || w.said("is published") != 2 {
-			t.Errorf("changes %v, %d switches", w.changes, w.said("this DKIM key signs from now on"))
+		if len(w.written()) != 2 || w.said("this DKIM key signs from now on") != 1 || w.said("is published") != 2 {
+			t.Errorf("changes %v, %d switches", w.written(), w.said("this DKIM key signs from now on"))
 		}
 		check(t, a.RotateKeys(t.Context(), "example.com", appliance.RotateNow))
 		signs := a.ring.Load().keys["example.com"][0].selector

@@ -125,6 +125,13 @@ func (w *world) change(sign, zone string, records []libdns.Record, do func(texts
 	return records, nil
 }
 
+// written are the changes so far.
+func (w *world) written() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.changes)
+}
+
 // queued is Context.Queued.
 func (w *world) queued(_ context.Context, before time.Time) (bool, error) {
 	w.mu.Lock()
