@@ -3,6 +3,7 @@ package smtpconn
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 )
 
@@ -39,32 +40,72 @@ func (c *checker) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// look is the loop that every octet goes through; it works on copies.
+// look takes a line at a time, as long as lines are what they should be, and
+// the rest octet by octet.
 func (c *checker) look(p []byte) (n int, err error) {
-	line, cr, high := c.line, c.cr, byte(0)
+	clean := bytes.IndexByte(p, 0) < 0
+	for n < len(p) && err == nil {
+		line := p[n:]
+		if i := bytes.IndexByte(line, '\n'); i >= 0 {
+			line = line[:i+1]
+		}
+		k := len(line)
+		if clean && c.ends(line) {
+			c.line = 0
+		} else {
+			k, err = c.octets(line)
+		}
+		n += k
+	}
+	c.high = c.high || hasHigh(p)
+	return n, err
+}
+
+// ends says whether b, which has an LF at its end or none, is a line that may
+// leave, or the end of one.
+func (c *checker) ends(b []byte) bool {
+	text := len(b) - len("\r\n")
+	return !c.cr && text >= 0 && b[text+1] == '\n' && bytes.IndexByte(b, '\r') == text && c.line+text <= maxLine
+}
+
+// octets looks at each octet.
+func (c *checker) octets(p []byte) (n int, err error) {
 	for i, b := range p {
-		high |= b
 		switch {
-		case cr && b != '\n':
+		case c.cr && b != '\n':
 			return i, errBareCR
 		case b == '\n':
-			if !cr {
+			if !c.cr {
 				return i, errBareLF
 			}
-			cr, line = false, 0
+			c.cr, c.line = false, 0
 			continue
 		case b == '\r':
-			cr = true
+			c.cr = true
 			continue
 		case b == 0:
 			return i, errNUL
 		}
-		if line++; line > maxLine {
+		if c.line++; c.line > maxLine {
 			return i, errLongLine
 		}
 	}
-	c.line, c.cr, c.high = line, cr, c.high || high >= 0x80
 	return len(p), nil
+}
+
+// hasHigh says whether an octet has more than 7 bits.
+func hasHigh(p []byte) bool {
+	for ; len(p) >= 8; p = p[8:] {
+		if binary.NativeEndian.Uint64(p)&0x8080808080808080 != 0 {
+			return true
+		}
+	}
+	for _, b := range p {
+		if b >= 0x80 {
+			return true
+		}
+	}
+	return false
 }
 
 // end fails if the content cannot end here.
@@ -97,12 +138,12 @@ func (d *dotWriter) Write(p []byte) (n int, err error) {
 				return n, err
 			}
 		}
-		line := p[n:]
-		i := bytes.IndexByte(line, '\n')
+		lines := p[n:]
+		i := bytes.Index(lines, []byte("\n."))
 		if bol = i >= 0; bol {
-			line = line[:i+1]
+			lines = lines[:i+1]
 		}
-		k, err := d.w.Write(line)
+		k, err := d.w.Write(lines)
 		n += k
 		d.n += int64(k)
 		d.begun = true

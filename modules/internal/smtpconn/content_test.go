@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -88,6 +89,60 @@ func FuzzContent(f *testing.F) {
 			t.Fatalf("%q leaves as %q, which is %q", content, out, undone)
 		}
 	})
+}
+
+// FuzzChecker: to look at lines finds what looking at octets finds, where it is,
+// in whatever pieces the content comes.
+func FuzzChecker(f *testing.F) {
+	long := strings.Repeat("x", 998)
+	for _, s := range []string{
+		"", "a\r\nb", "a\r\n\r\n\xe4\r\n", "a\n", "\n", "a\rb\r\n", "a\r\r\n", "12345678\x80", "a\r\n\x00", "a\rb\x00",
+		long + "\r\nb", long + "x\r\n", long + "x", long + "\r\r\n",
+	} {
+		for _, n := range []int{1, 2, 7, 1000} {
+			f.Add([]byte(s), n)
+		}
+	}
+	f.Fuzz(func(t *testing.T, content []byte, n int) {
+		var lines, octets checker
+		high := false
+		for p := range slices.Chunk(content, max(n, 1)) {
+			got, err := lines.look(p)
+			want, wantErr := octets.octets(p)
+			if got != want || !errors.Is(err, wantErr) {
+				t.Fatalf("%q: %d, %v; want %d, %v", p, got, err, want, wantErr)
+			}
+			if err != nil {
+				return
+			}
+			high = high || bytes.ContainsFunc(p, func(r rune) bool { return r >= 0x80 })
+			if lines.line != octets.line || lines.cr != octets.cr || lines.high != high {
+				t.Fatalf("%q: %+v, want %+v and high %v", p, lines, octets, high)
+			}
+		}
+	})
+}
+
+// BenchmarkContent checks 64 KiB of text, and writes it for DATA.
+func BenchmarkContent(b *testing.B) {
+	content := []byte(strings.Repeat(strings.Repeat("x", 62)+"\r\n", 1<<10))
+	for _, c := range []struct {
+		name string
+		w    func() io.Writer
+	}{
+		{"check", func() io.Writer { return new(checker) }},
+		{"dots", func() io.Writer { return &dotWriter{w: bufio.NewWriterSize(io.Discard, 16<<10)} }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(content)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.w().Write(content); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 func TestPrepare(t *testing.T) {
