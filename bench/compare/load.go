@@ -159,12 +159,10 @@ func (g *gathering) run() error {
 	}
 	err := g.each(g.client)
 	g.accepting = time.Since(g.ledger.began)
-	for _, c := range g.open {
-		if c != nil {
-			err = errors.Join(err, c.quit())
-		}
+	if g.reconnect {
+		return err
 	}
-	return err
+	return errors.Join(err, g.each(func(i int) error { return g.open[i].quit() }))
 }
 
 // client is one of them: it takes numbers until there are no more.

@@ -135,8 +135,8 @@ func ownCPU() (time.Duration, error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
 }
 
-// opensslSignature is the same with the OpenSSL of the system; none where
-// there is no openssl. Its own -multi does not count processor time.
+// opensslSignature is the same with the OpenSSL of the system; none where it
+// is not installed. Its own -multi does not count processor time.
 func opensslSignature() float64 {
 	rates := make([]float64, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup

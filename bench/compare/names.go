@@ -2,6 +2,7 @@ package compare
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 
@@ -14,17 +15,31 @@ import (
 // the names have, and the record of the key. Nothing else exists.
 type nameServer struct{ udp, tcp *dns.Server }
 
-// nameServerAddress has the port that is the only one in /etc/resolv.conf.
-const nameServerAddress = "127.0.2.53:53"
+// Port 53 is the only one of /etc/resolv.conf. Which of these addresses is
+// used depends on what else runs on the machine.
+const (
+	nameServerPort = "53"
+	nameServers    = 50
+)
+
+func listenNames() (packets net.PacketConn, l net.Listener, err error) {
+	for i := range nameServers {
+		address := fmt.Sprintf("127.0.2.%d:%s", i+1, nameServerPort)
+		if packets, err = net.ListenPacket("udp", address); err != nil {
+			continue
+		}
+		if l, err = net.Listen("tcp", address); err == nil {
+			return packets, l, nil
+		}
+		err = errors.Join(err, packets.Close())
+	}
+	return nil, nil, err
+}
 
 func serveNames(sink, record string) (*nameServer, error) {
-	packets, err := net.ListenPacket("udp", nameServerAddress)
+	packets, l, err := listenNames()
 	if err != nil {
 		return nil, err
-	}
-	l, err := net.Listen("tcp", nameServerAddress)
-	if err != nil {
-		return nil, errors.Join(err, packets.Close())
 	}
 	answer := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) { _ = w.WriteMsg(answerName(q, sink, record)) })
 	s := &nameServer{udp: &dns.Server{PacketConn: packets, Handler: answer}, tcp: &dns.Server{Listener: l, Handler: answer}}

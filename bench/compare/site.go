@@ -34,9 +34,6 @@ type siteOptions struct {
 	down               bool                    // the sink does not listen at first
 }
 
-// port25 is where the sink has to be for a peer that delivers to no other port.
-const port25 = "127.0.0.2:25"
-
 // openSite starts a peer in a directory of its own.
 func (r *run) openSite(p peers.Peer, o siteOptions) (_ *site, err error) {
 	s := &site{peer: p, keys: r.keys, scale: r.scale(), next: 1}
@@ -72,11 +69,7 @@ func (s *site) lay(dir string, o siteOptions) (err error) {
 	if s.setup.Address, err = appliancetest.FreeAddress(); err != nil {
 		return err
 	}
-	s.setup.NextHop = "127.0.0.1:0"
-	if needs.Port25 {
-		s.setup.NextHop = port25
-	}
-	if err := s.bringUp(); err != nil {
+	if err := s.firstUp(needs.Port25); err != nil {
 		return err
 	}
 	box := peers.BoxOptions{Name: s.peer.Name(), Trace: o.trace, SetUID: needs.SetUID}
@@ -124,7 +117,26 @@ func (s *site) serveNames(box *peers.BoxOptions) (err error) {
 	return os.WriteFile(box.Resolv, []byte("nameserver "+host+"\n"), 0o644)
 }
 
-// bringUp lets the sink listen, the first time on any port.
+// sinks are the addresses on which port 25 is tried: another sink, or a mail
+// server, may be there.
+const sinks = 50
+
+// firstUp finds an address for the sink.
+func (s *site) firstUp(port25 bool) (err error) {
+	s.setup.NextHop = "127.0.0.1:0"
+	if !port25 {
+		return s.bringUp()
+	}
+	for i := range sinks {
+		s.setup.NextHop = fmt.Sprintf("127.0.3.%d:25", i+1)
+		if err = s.bringUp(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// bringUp lets the sink listen.
 func (s *site) bringUp() (err error) {
 	if s.sink, err = listenSink(s.setup.NextHop); err != nil {
 		return err

@@ -50,8 +50,9 @@ func rateWork(title string, t traffic) *work {
 			{name: "CPU ms", digits: 2, less: true}, {name: "peak MiB", less: true},
 		},
 		run: func(s *site) ([]float64, error) {
-			t.messages = scaled(t.messages, s.scale)
-			o, err := s.send(t)
+			now := t
+			now.messages = scaled(t.messages, s.scale)
+			o, err := s.send(now)
 			if err != nil {
 				return nil, err
 			}
