@@ -90,14 +90,17 @@ var classes = []struct {
 		"Read its answer; its postmaster can say more."},
 }
 
-// Classes are all classes, in the order of the manual.
-func Classes() []Class {
+// Classes are all classes, in the order of the manual. The list is for reading:
+// all callers have the same.
+func Classes() []Class { return classNames }
+
+var classNames = func() []Class {
 	all := make([]Class, len(classes))
 	for i, c := range classes {
 		all[i] = c.class
 	}
 	return all
-}
+}()
 
 // IsValid says whether there is such a class.
 func (c Class) IsValid() bool { return slices.Contains(Classes(), c) }

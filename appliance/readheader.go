@@ -179,7 +179,12 @@ func fieldName(r *bufio.Reader) ([]byte, error) {
 // ParseHeader reads a header that stands alone, such as a stored one. Octets
 // after the fields are an error.
 func ParseHeader(b []byte) (Header, error) {
-	r := bufio.NewReader(bytes.NewReader(b))
+	r := contentReaders.Get().(*bufio.Reader)
+	r.Reset(bytes.NewReader(b))
+	defer func() {
+		r.Reset(nil)
+		contentReaders.Put(r)
+	}()
 	h, err := ReadHeader(r, len(b)+2)
 	if err != nil {
 		return h, err

@@ -3,6 +3,7 @@ package appliance
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -286,5 +287,35 @@ func BenchmarkReadHeader(b *testing.B) {
 		if h, err := ReadHeader(r, 1<<20); err != nil || len(h.fields) < 10 {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkParseHeader reads the header of a message that is taken from the
+// queue.
+func BenchmarkParseHeader(b *testing.B) {
+	header := []byte("Received: from client.example ([192.0.2.7]) by mail.example.com with ESMTPS id 01jd3m8zk6q0v9xwr5tn\r\n" +
+		"\tfor <you@example.net>; Thu, 20 Aug 2026 10:00:00 +0000\r\n" +
+		"From: Some One <a@example.org>\r\nTo: you@example.net\r\nSubject: A subject\r\nDate: Thu, 20 Aug 2026 10:00:00 +0000\r\n" +
+		"Message-ID: <1@example.org>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n")
+	b.SetBytes(int64(len(header)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if h, err := ParseHeader(header); err != nil || len(h.fields) != 8 {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkReceived makes the trace field of a message that came by TLS.
+func BenchmarkReceived(b *testing.B) {
+	s := user()
+	s.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256}
+	tx := &Transaction{
+		ID: "01jd3m8zk6q0v9xwr5tn", Session: s, Received: time.Now(),
+		Envelope: Envelope{From: box(b, "a@example.org"), Recipients: []Recipient{{Mailbox: box(b, "u@x.example")}}},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		received(tx, "mail.example.org")
 	}
 }
