@@ -63,11 +63,12 @@ debian() {
 }
 
 exim() {
-  [ ! -x "$peers/usr/sbin/exim4" ] || return 0
+  [ ! -x "$peers/usr/sbin/exim4" ] || [ ! -s "$peers/exim4.version" ] || return 0
   say "Exim: Debian's exim4-daemon-light, unpacked"
   update
   (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root exim4-daemon-light)
   dpkg-deb -x "$work"/exim4-daemon-light_*.deb "$peers"
+  dpkg-deb -f "$work"/exim4-daemon-light_*.deb Version > "$peers/exim4.version"
 }
 
 # node_of says whether there is a Node that Haraka takes: 20 or newer.

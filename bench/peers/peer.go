@@ -107,5 +107,11 @@ func All() []Peer {
 	return []Peer{
 		Waxwing(),
 		WaxwingLibcrypto(),
+		Postfix(),
+		PostfixTuned(),
+		Exim(),
+		Haraka(),
+		Maddy(),
+		Chasquid(),
 	}
 }
