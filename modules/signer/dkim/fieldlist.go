@@ -1,6 +1,7 @@
 package dkim
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -25,75 +26,59 @@ const (
 	// maxHeaders bounds the attribute headers.
 	maxHeaders = 100
 	// maxInstances bounds how often a field that we sign may occur. RFC 5322,
-	// section 3.6, allows nearly all of them once. With maxHeaderName it keeps
-	// a line of the signature under 998 octets.
+	// section 3.6, allows nearly all of them once.
 	maxInstances = 10
-	// foldAfter is the column from which a list is folded.
-	foldAfter = 50
 )
 
-// A fieldList is what a signature covers: the fields, in wire order, and the
-// names for its h= tag.
-//
-// The names make a line longer than mail allows, and the library does not fold
-// it. It can be folded from here: a name with a fold in front of it is, for
-// whoever makes the signature, the name of no field and adds nothing to the
-// hash. For whoever verifies it, white space does not count (RFC 6376, section
-// 3.5) and it is the name of a field that is not there, which adds nothing
-// either. So exactly the names that stand for a field that is not there, one
-// for each, can begin a line.
+// A fieldList is what a signature covers of the header.
 type fieldList struct {
-	fields []appliance.Field
-	names  []string
-	column int
+	names   []string // for its h= tag
+	relaxed []byte   // the fields that they name, in that order, in relaxed form
 }
 
 // fieldsToSign chooses what to sign. A field that occurs too often is the
 // fault of the message, and an error.
 func (d *DKIM) fieldsToSign(h *appliance.Header) (*fieldList, error) {
-	counts := make(map[string]int, len(d.Headers)+len(ifPresent))
-	for _, n := range d.Headers {
-		counts[strings.ToLower(n)] = 0
-	}
-	optional := make([]string, 0, len(ifPresent))
-	for _, n := range ifPresent {
-		if _, listed := counts[strings.ToLower(n)]; !listed && h.Count(n) > 0 {
-			counts[strings.ToLower(n)] = 0
-			optional = append(optional, n)
+	fields := slices.Collect(h.All())
+	list := &fieldList{names: make([]string, 0, 2*len(d.Headers)), relaxed: make([]byte, 0, 1024)}
+	for _, name := range d.Headers {
+		if _, err := list.add(name, fields); err != nil {
+			return nil, err
 		}
+		list.names = append(list.names, name)
 	}
-	list := new(fieldList)
-	for f := range h.All() {
-		name := strings.ToLower(f.Name)
-		n, wanted := counts[name]
-		if !wanted {
+	for _, name := range ifPresent {
+		if slices.ContainsFunc(d.Headers, func(n string) bool { return sameName(n, name) }) {
 			continue
 		}
-		if n == maxInstances {
-			return nil, appliance.Replyf(550, 6, 0, "The header has more than %d fields of a kind that may occur once; remove the surplus", maxInstances)
+		found, err := list.add(name, fields)
+		if err != nil {
+			return nil, err
 		}
-		counts[name] = n + 1
-		list.fields = append(list.fields, f)
-	}
-	for _, names := range [][]string{d.Headers, optional} {
-		for _, n := range names {
-			list.add(n, counts[strings.ToLower(n)])
+		if found {
+			list.names = append(list.names, name)
 		}
 	}
 	return list, nil
 }
 
-// add lists a name for each of n fields, and once more.
-func (l *fieldList) add(name string, n int) {
-	for range n {
+// add lists a name for each field that has it, the last one first (RFC 6376,
+// section 5.4.2).
+func (l *fieldList) add(name string, fields []appliance.Field) (found bool, err error) {
+	n := 0
+	for _, f := range slices.Backward(fields) {
+		if !sameName(f.Name, name) {
+			continue
+		}
+		if n++; n > maxInstances {
+			return false, appliance.Replyf(550, 6, 0, "The header has more than %d fields of a kind that may occur once; remove the surplus", maxInstances)
+		}
 		l.names = append(l.names, name)
-		l.column += len(name) + 1
+		l.relaxed = appendRelaxed(l.relaxed, f.Raw)
 	}
-	if l.column > foldAfter {
-		l.names = append(l.names, "\r\n "+name)
-		l.column = 0
-	} else {
-		l.names = append(l.names, name)
-	}
-	l.column += len(name) + 1
+	return n > 0, nil
 }
+
+// sameName compares names of fields. Of the same length, since EqualFold knows
+// letters beyond ASCII that are written like the s and the k.
+func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

@@ -120,6 +120,24 @@ func (k *Key) Algorithm() string {
 	return Ed25519
 }
 
+// signatureAlgorithm is the value of the tag a= (RFC 6376, section 3.3; RFC
+// 8463, section 3).
+func (k *Key) signatureAlgorithm() string {
+	if _, ok := k.private.Public().(*rsa.PublicKey); ok {
+		return "rsa-sha256"
+	}
+	return "ed25519-sha256"
+}
+
+// sign signs a SHA-256 digest. Ed25519 signs it as if it were the message (RFC
+// 8463, section 3).
+func (k *Key) sign(digest []byte) ([]byte, error) {
+	if _, ok := k.private.Public().(*rsa.PublicKey); ok {
+		return k.signer.Sign(rand.Reader, digest, crypto.SHA256)
+	}
+	return k.signer.Sign(rand.Reader, digest, crypto.Hash(0))
+}
+
 // weak says whether receivers may think little of the key.
 func (k *Key) weak() bool {
 	pub, ok := k.private.Public().(*rsa.PublicKey)

@@ -2,13 +2,12 @@ package dkim
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
-
-	msgdkim "github.com/emersion/go-msgauth/dkim"
 
 	"github.com/waxwing-mail/waxwing/appliance"
 )
@@ -62,85 +61,45 @@ func (d *DKIM) sign(ctx context.Context, keys []signingKey, msg *appliance.Messa
 	if err != nil {
 		return nil, err
 	}
-	signers, err := d.signers(keys, list.names)
+	body, err := hashBody(ctx, msg.Body)
 	if err != nil {
 		return nil, err
 	}
-	err = feed(ctx, signers, list.fields, msg.Body)
-	signatures := make([]appliance.Field, 0, len(signers))
-	for _, s := range signers {
-		// Close joins the signer's goroutine, whatever happened before.
-		if closeErr := s.Close(); closeErr != nil || err != nil {
-			err = errors.Join(err, closeErr)
-			continue
+	now := time.Now()
+	signatures := make([]appliance.Field, 0, len(keys))
+	for _, k := range keys {
+		s, err := d.signature(k, list, body, now)
+		if err != nil {
+			return nil, err
 		}
-		signatures = append(signatures, appliance.Field{Name: "DKIM-Signature", Raw: []byte(s.Signature())})
-	}
-	if err != nil {
-		return nil, err
+		signatures = append(signatures, s)
 	}
 	return signatures, nil
 }
 
-func (d *DKIM) signers(keys []signingKey, names []string) ([]*msgdkim.Signer, error) {
-	var expires time.Time
-	if d.Expire > 0 {
-		expires = time.Now().Add(d.Expire)
-	}
-	all := make([]*msgdkim.Signer, 0, len(keys))
-	for _, k := range keys {
-		s, err := msgdkim.NewSigner(&msgdkim.SignOptions{
-			Domain:                 k.domain,
-			Selector:               k.selector,
-			Signer:                 k.key.signer,
-			HeaderCanonicalization: msgdkim.CanonicalizationRelaxed,
-			BodyCanonicalization:   msgdkim.CanonicalizationRelaxed,
-			HeaderKeys:             names,
-			Expiration:             expires,
-		})
-		if err != nil {
-			for _, started := range all {
-				err = errors.Join(err, started.Close())
-			}
-			return nil, err
-		}
-		all = append(all, s)
-	}
-	return all, nil
-}
-
-// feed gives the signers the fields that they sign, and no others: a signer
-// looks for each name among all fields that it is given. Then the body.
-func feed(ctx context.Context, signers []*msgdkim.Signer, fields []appliance.Field, body appliance.Body) error {
-	writers := make([]io.Writer, len(signers))
-	for i, s := range signers {
-		writers[i] = s
-	}
-	w := io.MultiWriter(writers...)
-	var header []byte
-	for _, f := range fields {
-		header = append(header, f.Raw...)
-	}
-	if _, err := w.Write(append(header, "\r\n"...)); err != nil {
-		return err
-	}
+// hashBody is the hash for the tag bh=.
+func hashBody(ctx context.Context, body appliance.Body) ([]byte, error) {
 	r, err := body.Open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer r.Close()
 	if err := skipEmptyLine(r); err != nil {
-		return err
+		return nil, err
 	}
-	_, err = io.CopyBuffer(w, &contextReader{ctx, r}, make([]byte, max(1, min(body.Size(), maxBuffer))))
-	return err
+	relaxed := &relaxedBody{hash: sha256.New()}
+	buffer := make([]byte, max(1, min(body.Size(), maxBuffer)))
+	if _, err := io.CopyBuffer(relaxed, &contextReader{ctx, r}, buffer); err != nil {
+		return nil, err
+	}
+	return relaxed.sum(), nil
 }
 
 // maxBuffer is how much of a body is in memory at a time, in octets.
 const maxBuffer = 32 << 10
 
 // skipEmptyLine reads the line that ends the header: it is there unless the
-// body is empty. Anything else would be taken for more header fields.
+// body is empty. Anything else would be no body.
 func skipEmptyLine(r io.Reader) error {
 	var line [2]byte
 	_, err := io.ReadFull(r, line[:])
