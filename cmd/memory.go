@@ -15,6 +15,19 @@ import (
 // is kept below. The rest is for stacks and for what the kernel counts as ours.
 const memoryShare = 90
 
+// heapGrowth is by how much, in percent, Go's heap may grow between two
+// collections. Most of it is tables of the queue, in which there are no
+// pointers to follow: to collect twice as often as Go would is cheap here, and
+// a server that shares its machine has better use for the memory.
+const heapGrowth = 50
+
+// boundHeap sets the pace of the garbage collector, unless GOGC does.
+func boundHeap() {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(heapGrowth)
+	}
+}
+
 // knowMemory returns what the process may use, and has Go's garbage collector
 // work harder before the kernel ends a process that exceeds the limit of its
 // container. GOMEMLIMIT, if it is set, says how hard; also "off".

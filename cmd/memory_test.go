@@ -44,3 +44,19 @@ func TestKnowMemory(t *testing.T) {
 		})
 	}
 }
+
+// TestBoundHeap: the garbage collector has the pace that a server wants, unless
+// somebody has said which.
+func TestBoundHeap(t *testing.T) {
+	const before = 123
+	t.Cleanup(func() { debug.SetGCPercent(100) })
+	t.Setenv("GOGC", "123")
+	for _, want := range []int{before, heapGrowth} {
+		debug.SetGCPercent(before)
+		boundHeap()
+		if got := debug.SetGCPercent(before); got != want {
+			t.Errorf("the heap may grow by %d %%, want %d", got, want)
+		}
+		_ = os.Unsetenv("GOGC")
+	}
+}

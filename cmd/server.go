@@ -61,6 +61,7 @@ func startServer(ctx context.Context, o serverOptions) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	boundHeap()
 	s := &server{opts: o, events: new(admin.Events), version: runningVersion(), asked: make(chan struct{})}
 	s.log = newLogger(o.Log, file.Graph.Settings.Log)
 	s.appliance = appliance.New(file.Graph, appliance.Options{

@@ -10,13 +10,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// What Pebble may use. A queue is written and removed more than it is read.
+// What Pebble may use. It is all the memory that a long queue costs, and part of
+// Go's heap, so that the garbage collector adds to it in proportion. Larger
+// memtables spare the processor a little, because less of the mail that is
+// delivered promptly is written to a table: with 16 MiB a message that was
+// delivered at once cost 0.02 ms less, and the process 70 MiB more.
 const (
-	memTableSize = 16 << 20 // octets of writes kept in memory until they are flushed
-	memTables    = 4        // before a writer has to wait for a flush
+	memTableSize = 3 << 20 // octets of writes kept in memory until they are flushed
+	memTables    = 4       // before a writer has to wait for a flush
 	// Pebble takes the memtables, two most of the time, off the cache: with
 	// less than them there is none.
-	cacheSize = 2*memTableSize + 16<<20 // octets of blocks read
+	cacheSize = 2*memTableSize + 4<<20 // octets of blocks read
 	openFiles = 256
 )
 
