@@ -64,11 +64,12 @@ func (d *DKIM) signature(k signingKey, list *fieldList, body []byte, now time.Ti
 		f.word("x=", strconv.FormatInt(now.Add(d.Expire).Unix(), 10), ";")
 	}
 	f.word("bh=", base64.StdEncoding.EncodeToString(body), ";")
-	f.word("h=", list.names[0])
-	for _, n := range list.names[1:] {
-		f.join(":" + n)
+	last := len(list.names) - 1
+	f.word("h=")
+	for _, n := range list.names[:last] {
+		f.join(n + ":")
 	}
-	f.join(";")
+	f.join(list.names[last] + ";")
 	f.word("b=")
 	signature, err := k.key.sign(digest(list, f.text))
 	if err != nil {
