@@ -42,8 +42,8 @@
 // # Threads and memory
 //
 // A signature occupies a thread while it is made, which Go's scheduler cannot
-// take away. No more of them are made at a time than there are processors for
-// Go (GOMAXPROCS); the others wait as goroutines. A key is freed when its
-// signer has become garbage. C is lent Go memory for the time of a call and
-// keeps none.
+// take away. No more of them are made at a time than there were processors for
+// Go at the start (GOMAXPROCS); the others wait as goroutines. A key is freed
+// when its signer has become garbage. C is lent Go memory for the time of a
+// call and keeps none.
 package libcrypto
