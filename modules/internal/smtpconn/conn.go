@@ -226,7 +226,11 @@ func (c *conn) write(ctx context.Context, at stage, line, shown string) error {
 			With(fmt.Errorf("line break or NUL in a %s command", at)))
 	}
 	c.log.client(shown)
-	if _, err := c.w.WriteString(line + "\r\n"); err != nil {
+	_, err := c.w.WriteString(line)
+	if err == nil {
+		_, err = c.w.WriteString("\r\n")
+	}
+	if err != nil {
 		return c.lost(ctx, at, err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/waxwing-mail/waxwing/appliance"
@@ -51,7 +52,7 @@ func (r reply) outcome() appliance.Reply {
 
 func (r reply) String() string {
 	o := r.outcome()
-	return strings.ReplaceAll(strings.TrimSpace(fmt.Sprintf("%d %s", o.Code, o.Text)), "\n", " / ")
+	return strings.ReplaceAll(strings.TrimSpace(strconv.Itoa(o.Code)+" "+o.Text), "\n", " / ")
 }
 
 // line is the reply as the transcript shows it, on one line.
@@ -60,7 +61,7 @@ func (r reply) line() string {
 		return r.String()
 	}
 	o := r.outcome()
-	return strings.ReplaceAll(fmt.Sprintf("%d %s %s", o.Code, o.Status(), o.Text), "\n", " / ")
+	return strings.ReplaceAll(strconv.Itoa(o.Code)+" "+o.Status()+" "+o.Text, "\n", " / ")
 }
 
 // readReply reads one reply of one or more lines:
@@ -133,12 +134,12 @@ func replyCode(line []byte) (int, bool) {
 // is text like any other.
 func enhancedCode(class int, text []byte) (appliance.Detail, []byte) {
 	word, rest, _ := bytes.Cut(text, []byte(" "))
-	parts := bytes.Split(word, []byte("."))
-	if len(parts) != 3 {
+	if bytes.Count(word, []byte(".")) != 2 {
 		return appliance.Detail{}, text
 	}
 	var n [3]int
-	for i, part := range parts {
+	i := 0
+	for part := range bytes.SplitSeq(word, []byte(".")) {
 		if len(part) < 1 || len(part) > 3 {
 			return appliance.Detail{}, text
 		}
@@ -148,6 +149,7 @@ func enhancedCode(class int, text []byte) (appliance.Detail, []byte) {
 			}
 			n[i] = n[i]*10 + int(c-'0')
 		}
+		i++
 	}
 	if n[0] != class {
 		return appliance.Detail{}, text

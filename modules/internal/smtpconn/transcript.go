@@ -20,11 +20,11 @@ func (t *transcript) server(line string) { t.add("S: ", line) }
 func (t *transcript) note(line string)   { t.add("-- ", line) }
 
 func (t *transcript) add(who, line string) {
-	line = who + line + "\n"
-	if len(t.tail) == 0 && !t.cut && len(t.head)+len(line) <= maxTranscript/2 {
-		t.head = append(t.head, line...)
+	if len(t.tail) == 0 && !t.cut && len(t.head)+len(who)+len(line) < maxTranscript/2 {
+		t.head = append(append(append(t.head, who...), line...), '\n')
 		return
 	}
+	line = who + line + "\n"
 	t.tail = append(t.tail, line)
 	t.size += len(line)
 	for t.size > maxTranscript/2 && len(t.tail) > 1 {
