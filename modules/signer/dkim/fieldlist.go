@@ -39,7 +39,7 @@ type fieldList struct {
 // fieldsToSign chooses what to sign. A field that occurs too often is the
 // fault of the message, and an error.
 func (d *DKIM) fieldsToSign(h *appliance.Header) (*fieldList, error) {
-	fields := slices.Collect(h.All())
+	fields := slices.AppendSeq(make([]appliance.Field, 0, 16), h.All())
 	list := &fieldList{names: make([]string, 0, 2*len(d.Headers)), relaxed: make([]byte, 0, 1024)}
 	for _, name := range d.Headers {
 		if _, err := list.add(name, fields); err != nil {

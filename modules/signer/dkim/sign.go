@@ -88,15 +88,27 @@ func hashBody(ctx context.Context, body appliance.Body) ([]byte, error) {
 		return nil, err
 	}
 	relaxed := &relaxedBody{hash: sha256.New()}
-	buffer := make([]byte, max(1, min(body.Size(), maxBuffer)))
-	if _, err := io.CopyBuffer(relaxed, &contextReader{ctx, r}, buffer); err != nil {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if whole, ok := r.(io.WriterTo); ok && body.Size() <= maxWhole {
+		_, err = whole.WriteTo(relaxed)
+	} else {
+		_, err = io.CopyBuffer(relaxed, &contextReader{ctx, r}, make([]byte, maxBuffer))
+	}
+	if err != nil {
 		return nil, err
 	}
 	return relaxed.sum(), nil
 }
 
-// maxBuffer is how much of a body is in memory at a time, in octets.
-const maxBuffer = 32 << 10
+const (
+	// maxWhole is up to what size, in octets, a body that is in memory is hashed
+	// in one go, without a look at the context: half a millisecond.
+	maxWhole = 256 << 10
+	// maxBuffer is how much of any other body is in memory at a time, in octets.
+	maxBuffer = 32 << 10
+)
 
 // skipEmptyLine reads the line that ends the header: it is there unless the
 // body is empty. Anything else would be no body.

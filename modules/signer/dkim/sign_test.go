@@ -365,6 +365,31 @@ func TestP13CannotSign(t *testing.T) {
 	}
 }
 
+// endingBody is a large body during which a context ends.
+type endingBody struct{ end context.CancelFunc }
+
+func (b endingBody) Size() int64 { return maxWhole + 1 }
+
+func (b endingBody) Open() (io.ReadCloser, error) {
+	end := writerFunc(func(p []byte) (int, error) { b.end(); return len(p), nil })
+	text := "\r\n" + strings.Repeat("text\r\n", maxWhole/6)
+	return io.NopCloser(io.TeeReader(strings.NewReader(text), end)), nil
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestEnded: of a large body no more is read when the context has ended.
+func TestEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	tx := parse(t, plainMail)
+	tx.Message.Body = endingBody{cancel}
+	if err := signer(t).Modify(ctx, tx); !errors.Is(err, context.Canceled) || len(tx.SignedBy) != 0 {
+		t.Errorf("%v, signed by %v", err, tx.SignedBy)
+	}
+}
+
 func BenchmarkSign(b *testing.B) {
 	d := configured()
 	start(b, d, stocked(b, "example.com"))
