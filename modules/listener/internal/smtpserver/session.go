@@ -60,7 +60,7 @@ func newSession(srv *Server, c net.Conn) *session {
 		srv:  srv,
 		wire: newWire(c, srv.set.IdleTimeout),
 		info: info,
-		log:  srv.log.With(zap.String("session", info.ID), zap.Stringer("client", c.RemoteAddr())),
+		log:  srv.log.WithLazy(zap.String("session", info.ID), zap.Stringer("client", c.RemoteAddr())),
 	}
 }
 

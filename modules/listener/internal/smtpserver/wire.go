@@ -17,7 +17,7 @@ import (
 // the first: RFC 4954, section 4 lets an AUTH line have 12,288.
 const (
 	readBuffer  = 16 << 10
-	writeBuffer = 4 << 10
+	writeBuffer = 2 << 10
 )
 
 // What reading a line can end with, apart from the errors of the connection.
