@@ -19,7 +19,7 @@
 //	delivered/s  messages that have arrived at the sink, from the first MAIL to the last arrival
 //	CPU ms       user and system time of all processes of the server, per message, until the last arrival
 //	peak MiB     the largest resident set of a single process since its start; of several the largest sum
-//	             of their proportional set sizes that was seen, ten times a second
+//	             of their proportional set sizes that was seen, up to ten times a second
 //
 // Slow peers get less to do, not more time: no message is begun after some
 // seconds, and then all that were begun are waited for.

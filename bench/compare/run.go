@@ -191,7 +191,6 @@ func (r *run) do(round int, st *stage, p peers.Peer) {
 	if s == nil {
 		return
 	}
-	r.current.Store(nil)
 	if err := s.close(); err != nil {
 		r.errs = append(r.errs, fmt.Errorf("%s: %w", p.Name(), err))
 	}
@@ -208,7 +207,6 @@ func (r *run) openFor(st *stage, p peers.Peer) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.current.Store(s)
 	if p == (direct{}) {
 		s.setup.Address = s.setup.NextHop
 	}

@@ -45,6 +45,7 @@ func (r *run) openSite(p peers.Peer, o siteOptions) (_ *site, err error) {
 	if err := s.lay(r.dir, o); err != nil {
 		return nil, err
 	}
+	r.current.Store(s)
 	if o.prepare != nil {
 		if err := o.prepare(s.setup); err != nil {
 			return nil, err

@@ -111,6 +111,9 @@ func (t *table) markdown() string {
 		fmt.Fprintf(&b, "%s\n\n", t.note)
 	}
 	first, best := t.first(), t.best(t.main())
+	if best == first {
+		best = nil
+	}
 	header := []string{""}
 	for i, c := range t.columns {
 		header = append(header, c.name)

@@ -55,7 +55,9 @@ func surprises(err error) bool {
 }
 
 // Command is a command that runs in the box, once it is started. It has no
-// environment but PATH and HOME, which is the box's directory.
+// environment but PATH and HOME, which is the box's directory. What it prints
+// belongs into a file: a pipe would stay open for as long as a daemon that the
+// command starts, or what traces it, and Wait would wait for that.
 func (b *Box) Command(name string, args ...string) *exec.Cmd {
 	argv := append(b.wrap(), name)
 	argv = append(argv, args...)

@@ -42,8 +42,12 @@ func (b *Box) Memory() (Memory, error) {
 	return m, nil
 }
 
-// watchEvery is how often a Watch looks.
-const watchEvery = 100 * time.Millisecond
+// A Watch looks ten times a second, and less often if looking at many
+// processes takes long: it has to leave the machine to those that are measured.
+const (
+	watchEvery = 100 * time.Millisecond
+	watchShare = 50 // it looks a fiftieth of the time
+)
 
 // A Watch notes the most that a box holds. Stop it.
 type Watch struct {
@@ -62,9 +66,8 @@ func (b *Box) Watch() *Watch {
 }
 
 func (w *Watch) run() {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
 	for {
+		began := time.Now()
 		m, err := w.box.Memory()
 		if err != nil {
 			w.err = err
@@ -74,7 +77,7 @@ func (w *Watch) run() {
 		select {
 		case <-w.quit:
 			return
-		case <-tick.C:
+		case <-time.After(max(watchEvery, watchShare*time.Since(began))):
 		}
 	}
 }

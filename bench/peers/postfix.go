@@ -273,9 +273,17 @@ func (r *postfixServer) stopDKIM() error {
 
 // control runs a command of postfix(1).
 func (r *postfixServer) control(command string) error {
-	out, err := r.box.Command("postfix", "-c", r.plan.path("etc"), command).CombinedOutput()
+	file := r.plan.path("control.log")
+	out, err := os.Create(file)
 	if err != nil {
-		return fmt.Errorf("postfix %s: %w\n%s", command, err, out)
+		return err
+	}
+	defer out.Close()
+	cmd := r.box.Command("postfix", "-c", r.plan.path("etc"), command)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(file)
+		return fmt.Errorf("postfix %s: %w\n%s", command, err, said)
 	}
 	return nil
 }
