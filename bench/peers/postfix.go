@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // postfixMain is Debian's main.cf, a relay and nothing else, but for these:
@@ -271,19 +272,23 @@ func (r *postfixServer) stopDKIM() error {
 	return r.dkim.end(syscall.SIGKILL)
 }
 
-// control runs a command of postfix(1).
+// controlTime is how long a command of postfix(1) may take.
+const controlTime = 30 * time.Second
+
+// control runs a command of postfix(1). It writes to a file: of a pipe the
+// servers that are started, or who traces them, would keep the end open.
 func (r *postfixServer) control(command string) error {
-	file := r.plan.path("control.log")
-	out, err := os.Create(file)
+	p, err := launch(r.box, r.box.Command("postfix", "-c", r.plan.path("etc"), command), r.plan.path("control.log"))
 	if err != nil {
 		return err
 	}
-	defer out.Close()
-	cmd := r.box.Command("postfix", "-c", r.plan.path("etc"), command)
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
-		said, _ := os.ReadFile(file)
-		return fmt.Errorf("postfix %s: %w\n%s", command, err, said)
+	select {
+	case <-p.done:
+	case <-time.After(controlTime):
+		return errors.Join(fmt.Errorf("postfix %s does not end", command), p.end(syscall.SIGKILL))
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("postfix %s: %w", command, p.ended())
 	}
 	return nil
 }
