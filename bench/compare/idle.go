@@ -80,5 +80,6 @@ func (s *site) openMany(n int) []*client {
 	return open
 }
 
-// idleDial is how long a connection may wait for its greeting.
-const idleDial = 10 * time.Second
+// idleDial is how long a connection may wait for its greeting: a server that
+// starts a process for each, one after the other, needs its time.
+const idleDial = 40 * time.Second

@@ -37,8 +37,9 @@ type stage struct {
 }
 
 // warmUp is what a server does before it is measured, so that it has started
-// what it starts when it is needed, and read what it reads once.
-var warmUp = traffic{clients: 10, messages: 100, size: 4096, limit: 5 * time.Second}
+// what it starts when it is needed, and read and compiled what it does once: a
+// process for each client, or the code that is run most.
+var warmUp = traffic{clients: manyClients, messages: 500, size: smallSize, limit: 4 * time.Second}
 
 // stages are everything that is measured, in the order of the report.
 func stages(fill Fill, scale float64) []stage {
