@@ -25,7 +25,10 @@ func (s *Store) Commit(ctx context.Context, msgs ...appliance.Accepted) error {
 	if err := s.apply(b); err != nil {
 		return full(err)
 	}
-	for _, d := range drafts {
+	for i, d := range drafts {
+		if d.path == "" {
+			s.fresh.add(msgs[i].ID, d.memory)
+		}
 		d.committed()
 	}
 	return nil

@@ -189,9 +189,13 @@ func (s *Store) loadOne(e indexEntry) (l appliance.Leased, size int, err error) 
 	if err != nil {
 		return l, 0, damaged("%v", err)
 	}
+	body := &queuedBody{s: s, id: e.key.ID, ref: m.body}
+	if known := s.fresh.take(e.key.ID); known != nil {
+		body.kept.Store(&known)
+	}
 	return appliance.Leased{
 		Key: e.key, Delivery: r.Delivery, Received: m.received, Origin: m.origin, Envelope: m.envelope,
-		Message: appliance.Message{ID: e.key.ID, Header: header, Body: &queuedBody{s: s, id: e.key.ID, ref: m.body}},
+		Message: appliance.Message{ID: e.key.ID, Header: header, Body: body},
 	}, len(m.header) + 256*len(r.Recipients), nil
 }
 

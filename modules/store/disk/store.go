@@ -57,6 +57,7 @@ type Store struct {
 	cursors cursors
 	ids     idLocks
 	memory  draftMemory
+	fresh   fresh
 	values  values
 
 	life   context.Context // until Stop
