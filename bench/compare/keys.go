@@ -37,7 +37,6 @@ func newKeys(dir string) (*keys, error) {
 	k := &keys{Keys: peers.Keys{
 		DKIMPKCS1: filepath.Join(dir, "dkim.pkcs1.pem"), DKIMPKCS8: filepath.Join(dir, "dkim.pkcs8.pem"),
 		TLSCert: filepath.Join(dir, "tls.crt"), TLSKey: filepath.Join(dir, "tls.key"),
-		Record: filepath.Join(dir, "dkim.txt"),
 	}}
 	return k, errors.Join(k.makeDKIM(), k.makeTLS())
 }
@@ -50,11 +49,9 @@ func (k *keys) makeDKIM() (err error) {
 	if err != nil {
 		return err
 	}
-	record, err := k.record()
-	return errors.Join(err,
+	return errors.Join(
 		writePEM(k.DKIMPKCS1, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k.rsa)),
-		writePEM(k.DKIMPKCS8, "PRIVATE KEY", pkcs8),
-		os.WriteFile(k.Record, []byte(record+"\n"), 0o644))
+		writePEM(k.DKIMPKCS8, "PRIVATE KEY", pkcs8))
 }
 
 // record is the TXT record of the key (RFC 6376, section 3.6.1).

@@ -29,6 +29,7 @@ type machine struct {
 	sync                      []float64 // ms of an fdatasync, a median for each round
 	goSignature               []float64 // CPU ms of a signature, for each round
 	opensslSignature          []float64 // none where there is no openssl
+	others                    []float64 // share of the processors that other processes use before each round, in percent
 	versions                  []string
 	dir                       string
 	began                     time.Time
@@ -83,6 +84,10 @@ func mountOf(mounts, dir string) string {
 
 // measure measures the machine itself, before a round.
 func (m *machine) measure(key *rsa.PrivateKey) error {
+	others, err := busy(time.Second / 2)
+	if err != nil {
+		return err
+	}
 	signature, err := goSignature(key, time.Second/2)
 	if err != nil {
 		return err
@@ -91,10 +96,43 @@ func (m *machine) measure(key *rsa.PrivateKey) error {
 	if err != nil {
 		return err
 	}
+	m.others = append(m.others, others)
 	m.goSignature = append(m.goSignature, signature)
 	m.opensslSignature = append(m.opensslSignature, opensslSignature())
 	m.sync = append(m.sync, wait)
 	return nil
+}
+
+// busy is how much of the processors is in use while this process does
+// nothing, in percent.
+func busy(during time.Duration) (float64, error) {
+	before, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(during)
+	after, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	idle0, all0 := cpuTicks(string(before))
+	idle1, all1 := cpuTicks(string(after))
+	return 100 * (1 - (idle1-idle0)/max(1, all1-all0)), nil
+}
+
+// cpuTicks reads the first line of proc_stat(5): user, nice, system, idle,
+// iowait, irq, softirq, steal. Waiting for the disk is idle.
+func cpuTicks(text string) (idle, all float64) {
+	line, _, _ := strings.Cut(text, "\n")
+	f := strings.Fields(line)
+	for i := 1; i < min(9, len(f)); i++ {
+		n, _ := strconv.ParseFloat(f[i], 64) // the kernel writes digits
+		all += n
+		if i == 4 || i == 5 {
+			idle += n
+		}
+	}
+	return idle, all
 }
 
 // goSignature is the processor time of a signature, in ms, while all cores
@@ -197,6 +235,7 @@ func (m *machine) markdown(rounds int) string {
 	fmt.Fprintf(&b, "* %d cores of %s, %s AVX-512 IFMA; memory %s\n", runtime.NumCPU(), m.cpu, ifma, m.memory)
 	fmt.Fprintf(&b, "* Linux %s; the queue on %s, fdatasync of 4 KiB: median %s ms\n", m.kernel, m.disk, ms.cell(m.sync))
 	fmt.Fprintf(&b, "* one RSA-2048 signature with all cores busy: crypto/rsa of %s %s ms of CPU, OpenSSL %s ms\n", runtime.Version(), ms.cell(m.goSignature), ms.cell(m.opensslSignature))
+	fmt.Fprintf(&b, "* used by others of the processors, before each round: %s %%\n", column{}.cell(m.others))
 	for _, v := range m.versions {
 		fmt.Fprintf(&b, "* %s\n", v)
 	}

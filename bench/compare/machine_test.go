@@ -27,6 +27,16 @@ func TestGoSignature(t *testing.T) {
 	}
 }
 
+func TestCPUTicks(t *testing.T) {
+	idle, all := cpuTicks("cpu  100 0 50 700 100 10 10 30 999 0\ncpu0 1 2 3\n")
+	if idle != 800 || all != 1000 {
+		t.Errorf("idle %v of %v, want 800 of 1000", idle, all)
+	}
+	if got, err := busy(time.Millisecond); err != nil || got < 0 || got > 100 {
+		t.Errorf("%v %% are busy, %v", got, err)
+	}
+}
+
 func TestMountOf(t *testing.T) {
 	const mounts = "/dev/vda / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/vdb /work xfs rw 0 0\n/dev/vdc /work2 btrfs rw 0 0\n"
 	for dir, want := range map[string]string{"/tmp/x": "tmpfs on tmpfs", "/work/main": "xfs on /dev/vdb", "/var": "ext4 on /dev/vda", "/work": "xfs on /dev/vdb"} {

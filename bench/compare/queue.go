@@ -10,10 +10,10 @@ import (
 // queueStage lets a queue grow while the next hop does not listen, and drain
 // when it is back.
 func queueStage(scale float64) stage {
-	t := traffic{clients: manyClients, messages: scaled(20_000, scale), size: smallSize, limit: 25 * time.Second, stay: true}
+	t := traffic{clients: manyClients, messages: scaled(20_000, scale), size: smallSize, limit: 20 * time.Second, stay: true}
 	return stage{only: "queue", siteOptions: siteOptions{sign: true, down: true}, once: true, works: []*work{{
 		title: counted(t.messages) + " messages of 4 KiB for a next hop that is down, 50 clients, " + signing(true),
-		note:  "A peer that has not taken them after 25 s goes on with those that it has. Then the next hop is back, and the peer is told to try its queue.",
+		note:  "A peer that has not taken them after 20 s goes on with those that it has. Then the next hop is back, and the peer is told to try its queue.",
 		columns: []column{
 			{name: "accepted/s", ratio: true}, {name: "queued"}, {name: "peak MiB", less: true, ratio: true},
 			{name: "drained/s", ratio: true}, {name: "peak MiB then", less: true},

@@ -56,8 +56,6 @@ func stages(fill Fill, scale float64) []stage {
 func (st *stage) skips(p peers.Peer) string {
 	needs := peers.NeedsOf(p)
 	switch {
-	case st.sign && needs.NoDKIM:
-		return "does not sign by itself"
 	case st.only == "rate" && !st.login && needs.Login:
 		return "takes no mail without STARTTLS and AUTH"
 	case st.own && !isOwn(p):

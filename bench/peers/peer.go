@@ -49,7 +49,6 @@ type Setup struct {
 type Keys struct {
 	DKIMPKCS1, DKIMPKCS8 string // the private RSA-2048 key, PEM, in both forms
 	TLSCert, TLSKey      string // of relay.sender.test, localhost and 127.0.0.1, PEM
-	Record               string // the TXT record of the DKIM key, one line
 }
 
 // A Peer is a mail server that can be measured.
@@ -91,7 +90,6 @@ type Needs struct {
 	Port25 bool // delivers to port 25 only: NextHop is on it
 	DNS    bool // looks for MX records: RecipientDomain is answered, and /etc/resolv.conf in the box names Setup.DNS
 	SetUID bool // has to gain privileges by exec, which a seccomp filter forbids
-	NoDKIM bool // does not sign by itself
 }
 
 // NeedsOf is what a peer needs; most need nothing.
