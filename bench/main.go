@@ -54,7 +54,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.only, "only", "", `one of `+strings.Join(compare.Works, ", ")+`, fairness, soak and trust; everything but the last three if empty`)
-	flag.StringVar(&o.peers, "peers", "waxwing", `what is measured, in this order: some of `+strings.Join(compare.All(), ", ")+`, or "all"`)
+	flag.StringVar(&o.peers, "peers", "waxwing", `what is measured, in this order: some of `+strings.Join(compare.All(), ", ")+`; or "all" that are installed`)
 	flag.IntVar(&o.rounds, "rounds", 1, "how often each of them is measured, in turn")
 	flag.IntVar(&o.messages, "n", 4000, "messages of each measurement of rates; other works are in proportion")
 	flag.BoolVar(&o.update, "update", false, "write the tables into docs/performance.md")
@@ -97,14 +97,10 @@ const (
 // measure compares the peers and, if it is asked to and nothing has failed,
 // writes what it found into docs/performance.md.
 func measure(o options) error {
-	names := strings.Split(o.peers, ",")
-	if o.peers == "all" {
-		names = compare.All()
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	report, err := compare.Run(ctx, compare.Options{
-		Peers: names, Rounds: o.rounds, Only: o.only, Messages: o.messages, Dir: o.dir, Progress: os.Stderr, Fill: fillMillion,
+		Peers: strings.Split(o.peers, ","), Rounds: o.rounds, Only: o.only, Messages: o.messages, Dir: o.dir, Progress: os.Stderr, Fill: fillMillion,
 	})
 	fmt.Print(report)
 	if err != nil || !o.update {

@@ -17,7 +17,7 @@ import (
 
 // Options say what is measured.
 type Options struct {
-	Peers    []string // names, in the order of the tables; the first is what ratios are printed to
+	Peers    []string // names, in the order of the tables; the first is what ratios are printed to. Or Everybody
 	Rounds   int      // at least 1
 	Only     string   // one of Works, or "" for everything
 	Messages int      // of each measurement of rates; the numbers of the other works are in proportion. 4,000 is what is published
@@ -31,6 +31,9 @@ type Options struct {
 // a process of its own, since the memory of this one is full of what it measures
 // with.
 type Fill func(dir, nextHop string, n int) error
+
+// Everybody is all peers that are installed.
+const Everybody = "all"
 
 // Works are what Options.Only can name.
 var Works = []string{"rate", "login", "latency", "memory", "flushes", "idle", "queue", "million"}
@@ -50,6 +53,7 @@ type run struct {
 	dir     string // removed in the end
 	keys    *keys
 	peers   []peers.Peer
+	absent  []string // why others are not among them
 	machine machine
 	tables  []*table
 	errs    []error
@@ -76,6 +80,7 @@ func Run(ctx context.Context, o Options) (_ string, err error) {
 	if r.machine, err = newMachine(r.dir, r.peers); err != nil {
 		return "", err
 	}
+	r.machine.versions = append(r.machine.versions, r.absent...)
 	defer context.AfterFunc(ctx, r.kill)()
 	all := r.stages()
 	for round := range o.Rounds {
@@ -111,14 +116,21 @@ func newRunDir(in string) (string, error) {
 	return newDir(in, "run-")
 }
 
-// choose finds the peers. One that is not installed ends the run before
-// anything has been measured.
+// choose finds the peers. One that is named and not installed ends the run
+// before anything has been measured.
 func (r *run) choose() error {
 	if r.Only != "" && !slices.Contains(Works, r.Only) {
 		return fmt.Errorf("there is no work %q: write one of %s", r.Only, strings.Join(Works, ", "))
 	}
 	if r.Rounds < 1 || r.Messages < 1 {
 		return errors.New("at least one round of one message has to be measured")
+	}
+	if slices.Equal(r.Peers, []string{Everybody}) {
+		if os.Geteuid() != 0 {
+			return errors.New("most peers are started by root only: name those that are not")
+		}
+		r.chooseInstalled(peers.All())
+		return nil
 	}
 	known := peers.All()
 	for _, name := range r.Peers {
@@ -135,6 +147,17 @@ func (r *run) choose() error {
 		return errors.New("no peer is named")
 	}
 	return nil
+}
+
+// chooseInstalled takes whoever is there. The report says who is not.
+func (r *run) chooseInstalled(known []peers.Peer) {
+	for _, p := range known {
+		if _, err := p.Version(); err != nil {
+			r.absent = append(r.absent, fmt.Sprintf("%s: not measured: %v", p.Name(), err))
+			continue
+		}
+		r.peers = append(r.peers, p)
+	}
 }
 
 // stages are those that are asked for, each work with an empty table.

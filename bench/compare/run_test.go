@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/waxwing-mail/waxwing/bench/peers"
 )
 
 // Waxwing takes part with STARTTLS and AUTH, with DKIM and without, over
@@ -50,6 +53,24 @@ func TestRunRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Of all, those that are installed are measured, and who is not is named.
+func TestChooseInstalled(t *testing.T) {
+	r := new(run)
+	r.chooseInstalled([]peers.Peer{named{name: "here"}, missing{}})
+	if len(r.peers) != 1 || r.peers[0].Name() != "here" {
+		t.Errorf("chosen are %v", r.peers)
+	}
+	if want := []string{"absent: not measured: run install.sh"}; !slices.Equal(r.absent, want) {
+		t.Errorf("left out are %q, want %q", r.absent, want)
+	}
+}
+
+// missing is a peer that is not installed.
+type missing struct{ direct }
+
+func (missing) Name() string             { return "absent" }
+func (missing) Version() (string, error) { return "", errors.New("run install.sh") }
 
 // Who is interrupted leaves nothing behind.
 func TestRunInterrupted(t *testing.T) {
