@@ -63,8 +63,10 @@ func (l *library) open(private *rsa.PrivateKey) (*key, error) {
 	defer clear(der)
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
-	start := unsafe.Pointer(unsafe.SliceData(der))
-	pinner.Pin(start)
+	pinner.Pin(unsafe.SliceData(der))
+	// Not a Go pointer: it is moved to the end of der, which may be where another
+	// object begins, or none.
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(der)))
 	k := &key{library: l, size: private.Size()}
 	runtime.LockOSThread() // for the errors
 	defer runtime.UnlockOSThread()

@@ -16,7 +16,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"unsafe"
 )
 
 // Whoever runs these tests has asked for libcrypto: without the library they
@@ -230,7 +229,7 @@ func TestKeyRefused(t *testing.T) {
 	l := ready(t)
 	read := l.readKey
 	const ec = 408 // EVP_PKEY_EC
-	l.readKey = func(_ int32, reuse uintptr, der *unsafe.Pointer, n int64, c libraryContext, p uintptr) privateKey {
+	l.readKey = func(_ int32, reuse uintptr, der *uintptr, n int64, c libraryContext, p uintptr) privateKey {
 		return read(ec, reuse, der, n, c, p)
 	}
 	if s, err := l.newSigner(rsa2048, nil); s != nil || err == nil || !strings.Contains(err.Error(), "d2i_PrivateKey_ex") || !strings.Contains(err.Error(), "error:") {

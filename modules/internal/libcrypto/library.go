@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"unsafe"
 
 	"github.com/ebitengine/purego"
 	"golang.org/x/sync/semaphore"
@@ -35,8 +34,8 @@ type functions struct {
 	loadProvider      func(libraryContext, string) provider
 	fetchDigest       func(c libraryContext, name string, properties uintptr) digestMethod
 
-	// readKey advances what der points at, which must be pinned.
-	readKey func(kind int32, reuse uintptr, der *unsafe.Pointer, length int64, c libraryContext, properties uintptr) privateKey
+	// readKey moves the address in der to the end of what it has read.
+	readKey func(kind int32, reuse uintptr, der *uintptr, length int64, c libraryContext, properties uintptr) privateKey
 	freeKey func(privateKey)
 
 	newKeyContext  func(c libraryContext, k privateKey, properties uintptr) keyContext

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"unsafe"
 )
 
 // TestKeysDropped: fifty goroutines sign while the key is loaded again and
@@ -67,7 +66,7 @@ func TestKeysDropped(t *testing.T) {
 // counted counts what is taken from C and given back.
 func counted(l *library, opened, freed, contexts *atomic.Int64) {
 	read, free, begin, end := l.readKey, l.freeKey, l.newKeyContext, l.freeKeyContext
-	l.readKey = func(kind int32, reuse uintptr, der *unsafe.Pointer, n int64, c libraryContext, p uintptr) privateKey {
+	l.readKey = func(kind int32, reuse uintptr, der *uintptr, n int64, c libraryContext, p uintptr) privateKey {
 		opened.Add(1)
 		return read(kind, reuse, der, n, c, p)
 	}
