@@ -224,6 +224,11 @@ func (a *Appliance) Reload(ctx context.Context, next *Graph) error {
 	}
 	a.attach(next, isListener)
 	a.graph.Store(next)
+	for _, n := range without(next.Nodes, fresh) {
+		if f, ok := n.Module.(Forgetter); ok {
+			f.Forget()
+		}
+	}
 	a.roads.Store(roadsOf(next))
 	a.engine.Configure(next.Settings.Queue)
 	a.memory.SetLimit(next.Settings.Limits.memory(a.opts.Memory))

@@ -237,6 +237,35 @@ func TestReload(t *testing.T) {
 	p.expect(t, "relay:stop relay:close")
 }
 
+// forgetful is a store that remembers something.
+type forgetful struct{ fakeStore }
+
+func (f *forgetful) Forget() { f.d.add("store:forget") }
+
+// What is kept forgets what it has remembered, if the reload succeeds.
+func TestReloadForgets(t *testing.T) {
+	p := newPlant()
+	p.store.Module = &forgetful{fakeStore{part: part{d: p.d, name: "store"}}}
+	a := p.appliance()
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.d.take()
+	if err := a.Reload(t.Context(), p.graph()); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "store:forget engine:configure")
+	p.setRelay("relay2", "2")
+	p.relay.Module.(*part).fail = "start"
+	if err := a.Reload(t.Context(), p.graph()); err == nil {
+		t.Error("no error")
+	}
+	p.expect(t, "relay2:provision relay2:start relay2:close")
+	if err := a.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReloadThatFailsChangesNothing(t *testing.T) {
 	p := newPlant()
 	a := p.appliance()

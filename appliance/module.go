@@ -44,6 +44,11 @@ type Starter interface {
 	Stop(ctx context.Context) error
 }
 
+// A Forgetter is a module that spares itself, for a while, to find out again
+// what it has found out. Forget is called when a reload has left the instance as
+// it was: an administrator who reloads wants everything to be looked at anew.
+type Forgetter interface{ Forget() }
+
 // Context is everything the appliance gives a module instance. It is plain
 // data, so that a test writes it as a literal. Modules look nothing up: what
 // they need of each other comes through [Ref] fields of their own struct.

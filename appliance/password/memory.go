@@ -33,6 +33,9 @@ func (m *memory) remember(password string) {
 	time.AfterFunc(rememberFor, func() { m.last.CompareAndSwap(r, nil) })
 }
 
+// forget ends what is remembered.
+func (m *memory) forget() { m.last.Store(nil) }
+
 // recalls says whether password was right a moment ago. It does the same work
 // where nothing is remembered.
 func (m *memory) recalls(password string) bool {

@@ -103,6 +103,29 @@ func TestForgets(t *testing.T) {
 	})
 }
 
+// TestForget: at once, when asked to; and what is learnt later is remembered for
+// its five minutes.
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &Verifier{scheme: &slow{right: "right"}}
+		v.Forget()
+		for i, hashed := range []int64{1, 0} {
+			if n := again(t, v, "right", true); n != hashed {
+				t.Errorf("log-in %d: hashed %d times, want %d", i, n, hashed)
+			}
+		}
+		time.Sleep(time.Minute)
+		v.Forget()
+		if n := again(t, v, "right", true); n != 1 {
+			t.Errorf("hashed %d times after it was to be forgotten", n)
+		}
+		time.Sleep(rememberFor - 10*time.Second)
+		if n := again(t, v, "right", true); n != 0 {
+			t.Errorf("hashed %d times: the end of what was forgotten was the end of this", n)
+		}
+	})
+}
+
 // TestReplaced: the end of what was remembered first is not the end of what
 // took its place. A bcrypt hash, which ignores all octets after the 72nd, has
 // more than one password.

@@ -83,6 +83,9 @@ func (v *Verifier) VerifyAgain(ctx context.Context, password string) (bool, erro
 	return v.verify(ctx, password, &v.memory)
 }
 
+// Forget has VerifyAgain hash the next password, whatever was right before.
+func (v *Verifier) Forget() { v.memory.forget() }
+
 func (v *Verifier) verify(ctx context.Context, password string, m *memory) (bool, error) {
 	if len(password) > MaxLength {
 		return false, nil

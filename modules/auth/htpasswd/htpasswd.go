@@ -56,6 +56,7 @@ type Htpasswd struct {
 }
 
 var (
+	_ appliance.Forgetter  = (*Htpasswd)(nil)
 	_ appliance.UserKnower = (*Htpasswd)(nil)
 	_ appliance.Validator  = (*Htpasswd)(nil)
 )
@@ -90,6 +91,9 @@ func (h *Htpasswd) Authenticate(ctx context.Context, _ *appliance.Session, user 
 
 // KnownUser implements appliance.UserKnower.
 func (h *Htpasswd) KnownUser(user string) (string, bool) { return h.table.Get().Known(user) }
+
+// Forget implements appliance.Forgetter.
+func (h *Htpasswd) Forget() { h.table.Get().Forget() }
 
 func (h *Htpasswd) load(log *zap.Logger, hostname string) (*passwd.Table, error) {
 	content, err := localfile.ReadSecret(log, h.File, maxFile)

@@ -1,6 +1,7 @@
 package htpasswd
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -142,6 +143,29 @@ func TestChangedPassword(t *testing.T) {
 		time.Sleep(time.Second)
 		h.mayNot("bob", "battery staple")
 	})
+}
+
+// TestForget: a password that was right is right at once, for a client that
+// waits for nothing, until a reload.
+func TestForget(t *testing.T) {
+	h, err := open(t, "bob:"+bob+"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	again := func() error {
+		_, err := h.Authenticate(gone, &appliance.Session{}, "bob", appliance.NewSecret("correct horse"))
+		return err
+	}
+	h.may("bob", "correct horse")
+	if err := again(); err != nil {
+		t.Error(err)
+	}
+	h.Forget()
+	if err := again(); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want %v", err, context.Canceled)
+	}
 }
 
 func TestProvisionFails(t *testing.T) {

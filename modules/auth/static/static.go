@@ -61,6 +61,7 @@ type User struct {
 }
 
 var (
+	_ appliance.Forgetter  = (*Static)(nil)
 	_ appliance.UserKnower = (*Static)(nil)
 	_ appliance.Validator  = (*Static)(nil)
 )
@@ -92,6 +93,9 @@ func (s *Static) Authenticate(ctx context.Context, _ *appliance.Session, user st
 
 // KnownUser implements appliance.UserKnower.
 func (s *Static) KnownUser(user string) (string, bool) { return s.table.Known(user) }
+
+// Forget implements appliance.Forgetter.
+func (s *Static) Forget() { s.table.Forget() }
 
 func (s *Static) entries() ([]passwd.Entry, error) {
 	if len(s.Users) == 0 {

@@ -1,6 +1,7 @@
 package static
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -46,6 +47,32 @@ func TestAuthenticate(t *testing.T) {
 			t.Errorf("%s/%s: %v, %v", c.user, c.password, id, err)
 		}
 	}
+}
+
+// TestForget: a password that was right is right at once, for a client that
+// waits for nothing, until a reload.
+func TestForget(t *testing.T) {
+	h, err := password.Hash("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Static{Users: []User{hashed("app", h)}}
+	if err := s.Provision(house()); err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	login := func(ctx context.Context, want error) {
+		t.Helper()
+		_, err := s.Authenticate(ctx, &appliance.Session{}, "app", appliance.NewSecret("correct horse"))
+		if !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	login(t.Context(), nil)
+	login(gone, nil)
+	s.Forget()
+	login(gone, context.Canceled)
 }
 
 func TestValidate(t *testing.T) {

@@ -19,9 +19,9 @@
 //
 // A user whose password was right less than five minutes ago logs in with it
 // again without the cost. That is for known names alone: a guess at an unknown
-// one that happens to be the password of somebody else takes as long as ever. A
-// table is immutable, and another one is made when the users change, or are
-// only read again: it remembers nobody.
+// one that happens to be the password of somebody else takes as long as ever. Another
+// table, which is made when the users change or are only read again, remembers
+// nobody.
 package passwd
 
 import (
@@ -43,6 +43,8 @@ type Verifier interface {
 	Verify(ctx context.Context, password string) (bool, error)
 	// VerifyAgain may take less for one that was right before.
 	VerifyAgain(ctx context.Context, password string) (bool, error)
+	// Forget has the next VerifyAgain take as long as Verify.
+	Forget()
 }
 
 // An Entry is a user.
@@ -51,7 +53,7 @@ type Entry struct {
 	Verifier Verifier
 }
 
-// A Table is an immutable set of users.
+// A Table is an immutable set of users, who may be remembered.
 type Table struct {
 	hostname string
 	entries  []Entry
@@ -87,6 +89,13 @@ func (t *Table) Login(ctx context.Context, user string, password appliance.Secre
 		return "", appliance.ErrCredentials
 	}
 	return t.entries[i].Name, nil
+}
+
+// Forget has every user pay the cost of a log-in once more.
+func (t *Table) Forget() {
+	for _, e := range t.entries {
+		e.Verifier.Forget()
+	}
 }
 
 // Known returns the name in the table of the user who logs in as user; it is

@@ -30,6 +30,8 @@ func (c *counter) VerifyAgain(ctx context.Context, password string) (bool, error
 	return c.Verify(ctx, password)
 }
 
+func (*counter) Forget() {}
+
 func TestLogin(t *testing.T) {
 	app, own, mail := &counter{password: "a"}, &counter{password: "o"}, &counter{password: "m"}
 	table := passwd.NewTable("mail.example.com", []passwd.Entry{
@@ -149,6 +151,8 @@ func TestA7Remembered(t *testing.T) {
 	login(gone, table, "app", "battery staple", context.Canceled)
 	login(gone, table, "nobody", right, context.Canceled)
 	login(gone, made(), "app", right, context.Canceled)
+	table.Forget()
+	login(gone, table, "app", right, context.Canceled)
 }
 
 func TestLoginCouldNotFindOut(t *testing.T) {
