@@ -9,9 +9,8 @@ import (
 )
 
 // chasquidConf leaves at their defaults all but the addresses, the size of
-// the queue, of which the default is 200 messages, and the log.
-// It has no listener for strangers; the port for TLS from the start is one
-// that it does not do without.
+// the queue, of which the default is 200 messages, and the log. It has no
+// listener for strangers.
 const chasquidConf = `
 hostname: "{{.Hostname}}"
 max_data_size_mb: 50
