@@ -225,7 +225,7 @@ func (d *DKIM) validateSelectors(p *plan) error {
 // that the next server changes.
 var never = []string{"Return-Path", "Received", "DKIM-Signature", "Authentication-Results", "Bcc", "Resent-Bcc"}
 
-// maxHeaderName keeps the lines of a signature short. See [fieldList].
+// maxHeaderName is what fits into a line of a signature. See [lineLength].
 const maxHeaderName = 64
 
 func (d *DKIM) validateHeaders() error {

@@ -26,12 +26,19 @@ func TestP15Dkimpy(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, filepath.Join(dir, "dns.json"), dns)
-	for i, m := range messages {
-		tx := parse(t, m.raw)
+	sign := func(file, raw string) {
+		tx := parse(t, raw)
 		if err := d.Modify(t.Context(), tx); err != nil {
 			t.Fatal(err)
 		}
-		put(t, filepath.Join(dir, fmt.Sprintf("%02d.eml", i)), []byte(wire(t, tx)))
+		put(t, filepath.Join(dir, file), []byte(wire(t, tx)))
+	}
+	for i, m := range messages {
+		sign(fmt.Sprintf("%02d.eml", i), m.raw)
+	}
+	random := randomMails(200)
+	for i, raw := range random {
+		sign(fmt.Sprintf("random%03d.eml", i), raw)
 	}
 	tx := parse(t, plainMail)
 	if err := d.Modify(t.Context(), tx); err != nil {
@@ -47,6 +54,13 @@ func TestP15Dkimpy(t *testing.T) {
 		for _, signature := range []int{0, 1} {
 			if line := fmt.Sprintf("%02d.eml %d ok", i, signature); !results[line] {
 				t.Errorf("%s: signature %d does not verify", m.name, signature)
+			}
+		}
+	}
+	for i, raw := range random {
+		for _, signature := range []int{0, 1} {
+			if !results[fmt.Sprintf("random%03d.eml %d ok", i, signature)] {
+				t.Errorf("signature %d of %q does not verify", signature, raw)
 			}
 		}
 	}
