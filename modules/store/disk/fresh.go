@@ -31,6 +31,7 @@ func (f *fresh) add(id appliance.QueueID, body []byte) {
 	if f.bodies == nil {
 		f.bodies = make(map[appliance.QueueID][]byte)
 	}
+	f.forget(id)
 	f.bodies[id] = body
 	f.order = append(f.order, id)
 	for f.octets += cap(body); f.octets > maxFreshOctets || len(f.order) > maxFresh; f.order = f.order[1:] {

@@ -57,3 +57,15 @@ func TestFreshP17(t *testing.T) {
 		t.Errorf("%d octets of %d bodies are left", f.octets, len(f.bodies))
 	}
 }
+
+// TestFreshTwice: a name that comes again has the body that came last, and none
+// is counted that is not there.
+func TestFreshTwice(t *testing.T) {
+	var f fresh
+	for i := range 10 {
+		f.add("id", make([]byte, maxFreshOctets-i))
+	}
+	if got := len(f.take("id")); got != maxFreshOctets-9 || f.octets != 0 {
+		t.Errorf("a body of %d octets, and %d are left", got, f.octets)
+	}
+}
